@@ -1,0 +1,80 @@
+"""Render the files of a compose project on the controller and hand them to the module in one round trip.
+
+Arguments beyond the module's: `templates` (folder of the templates on the controller), `files` entries may name a
+`template` below it instead of `content`, a list `services` whose containers must be recreated when the content
+changes, and `secret: true`. Compose itself does not see a change inside a mounted file, so the plugin gives the
+compose template a variable `config_digest`: service name -> hash of the files it mounts, meant for a label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+
+MANAGED = "Managed by Soundcheck: change the inventory, not this file. The next deploy overwrites it."
+
+
+class ActionModule(ActionBase):
+    """Controller side of `compose_project`."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        templates = arguments.pop("templates", "")
+        entries = arguments.pop("files")
+        compose_file = arguments["compose_file"]
+        variables = dict(task_vars or {}, ansible_managed=MANAGED)
+
+        rendered: dict[str, str] = {}
+        for entry in entries:
+            if entry["path"] != compose_file:
+                rendered[entry["path"]] = self._content(entry, templates, variables)
+        variables["config_digest"] = config_digest(entries, rendered)
+        for entry in entries:
+            if entry["path"] == compose_file:
+                rendered[compose_file] = self._content(entry, templates, variables)
+
+        arguments["files"] = [module_file(e, rendered) for e in entries if not e.get("secret")]
+        arguments["secret_files"] = [module_file(e, rendered) for e in entries if e.get("secret")]
+        result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+        return result
+
+    def _content(self, entry: dict[str, Any], templates: str, variables: dict[str, Any]) -> str:
+        if "content" in entry:
+            return str(entry["content"])
+        path = os.path.join(templates, entry["template"])
+        if not os.path.isfile(path):
+            raise AnsibleActionFail(f"{entry['path']}: there is no template {path}")
+        with open(path, encoding="utf-8") as stream:
+            source = stream.read()
+        templar = self._templar.copy_with_new_env(
+            searchpath=[os.path.dirname(path), templates], available_variables=variables
+        )
+        return str(
+            templar.template(
+                trust_as_template(source),
+                escape_backslashes=False,
+                overrides={"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True},
+            )
+        )
+
+
+def config_digest(entries: list[dict[str, Any]], rendered: dict[str, str]) -> dict[str, str]:
+    """Hash the files that each service mounts, in the order of the list."""
+    digests: dict[str, Any] = {}
+    for entry in entries:
+        for service in entry.get("services", []):
+            digest = digests.setdefault(service, hashlib.sha256())
+            digest.update(f"{entry['path']}\0{rendered[entry['path']]}\0".encode())
+    return {service: digest.hexdigest()[:16] for service, digest in digests.items()}
+
+
+def module_file(entry: dict[str, Any], rendered: dict[str, str]) -> dict[str, Any]:
+    """The module's view of one file."""
+    options = {key: entry[key] for key in ("mode", "owner", "group") if key in entry}
+    return {"path": entry["path"], "content": rendered[entry["path"]], **options}

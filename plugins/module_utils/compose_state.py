@@ -1,0 +1,110 @@
+"""What `docker inspect` says of a compose project, judged: which services wait, are well, or have failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+HASH_LABEL = "com.docker.compose.config-hash"
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+
+# A container without a health check counts as up when it has run this long without a restart.
+SETTLED_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of the project, reduced to what a decision needs."""
+
+    identity: str
+    name: str
+    service: str
+    config_hash: str
+    image: str
+    status: str
+    health: str
+    started_at: str
+    restarts: int
+    exit_code: int
+    oom_killed: bool
+    health_output: str
+
+    @property
+    def generation(self) -> tuple[str, str]:
+        """Changes when the container is recreated or started again."""
+        return self.identity, self.started_at
+
+
+def parse(inspected: list[dict[str, Any]]) -> list[Container]:
+    """Turn `docker inspect` objects into containers; one-off containers (`compose run`) are left out."""
+    containers = []
+    for entry in inspected:
+        labels = entry.get("Config", {}).get("Labels") or {}
+        if labels.get(ONE_OFF_LABEL) == "True":
+            continue
+        state = entry.get("State", {})
+        health = state.get("Health") or {}
+        log = health.get("Log") or []
+        containers.append(
+            Container(
+                identity=entry.get("Id", ""),
+                name=entry.get("Name", "").lstrip("/"),
+                service=labels.get(SERVICE_LABEL, ""),
+                config_hash=labels.get(HASH_LABEL, ""),
+                image=entry.get("Image", ""),
+                status=state.get("Status", ""),
+                health=health.get("Status", ""),
+                started_at=state.get("StartedAt", ""),
+                restarts=int(entry.get("RestartCount", 0)),
+                exit_code=int(state.get("ExitCode", 0)),
+                oom_killed=bool(state.get("OOMKilled", False)),
+                health_output=(log[-1].get("Output", "").strip() if log else ""),
+            )
+        )
+    return sorted(containers, key=lambda container: (container.service, container.name))
+
+
+def pending_services(wanted_hashes: dict[str, str], containers: list[Container]) -> list[str]:
+    """Services that `docker compose up` would create, recreate or start."""
+    pending = {
+        service
+        for service in wanted_hashes
+        if not any(container.service == service for container in containers)
+    }
+    for container in containers:
+        if container.service not in wanted_hashes:
+            continue
+        if container.config_hash != wanted_hashes[container.service] or container.status != "running":
+            pending.add(container.service)
+    return sorted(pending)
+
+
+def orphans(wanted_hashes: dict[str, str], containers: list[Container]) -> list[str]:
+    """Services that still run although the compose file no longer names them."""
+    return sorted({container.service for container in containers} - set(wanted_hashes))
+
+
+def verdict(container: Container, seconds_up: float) -> str:
+    """`up`, `waiting` or `failed`."""
+    if container.health == "healthy":
+        return "up"
+    if container.health == "unhealthy" or container.status in {"exited", "dead", "restarting"}:
+        return "failed"
+    if container.status == "running" and not container.health and seconds_up >= SETTLED_SECONDS:
+        return "up"
+    return "waiting"
+
+
+def explanation(container: Container) -> str:
+    """One sentence that says how a container fails, for the error message."""
+    if container.oom_killed:
+        return (
+            f"{container.service}: killed for exceeding its memory limit; raise the `memory` of this service"
+        )
+    if container.health == "unhealthy":
+        return f"{container.service}: runs but its health check fails: {container.health_output or 'no output'}"
+    if container.status in {"exited", "dead", "restarting"}:
+        return f"{container.service}: {container.status}, exit status {container.exit_code}"
+    return f"{container.service}: not healthy in time (status {container.status}, health {container.health or 'none'})"
