@@ -10,10 +10,10 @@ import json
 import os
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-MANIFEST = ".soundcheck-files.json"
+STATE = ".soundcheck-state.json"
 HIDDEN = "(secret: content not shown)\n"
 
 
@@ -49,7 +49,7 @@ def problems_in_paths(files: list[WantedFile]) -> list[str]:
     seen: set[str] = set()
     for wanted in files:
         normal = os.path.normpath(wanted.path)
-        if os.path.isabs(wanted.path) or normal.startswith("..") or normal == MANIFEST:
+        if os.path.isabs(wanted.path) or normal.startswith("..") or normal == STATE:
             problems.append(f"{wanted.path}: a file's path must stay below the project's directory")
         if normal in seen:
             problems.append(f"{wanted.path}: two files have this path")
@@ -108,18 +108,40 @@ def write(path: str, wanted: WantedFile) -> None:
         raise
 
 
-def managed_paths(directory: str) -> list[str]:
-    """The paths an earlier run wrote, so that what left the templates leaves the host as well."""
+@dataclass(frozen=True)
+class RecordedService:
+    """Config hashes of a service after its last successful start.
+
+    `wanted` is what `docker compose config --hash` says of the files, `running` is the label of the containers.
+    The two differ, because only the second resolves env files; each is compared with its own kind.
+    """
+
+    wanted: str
+    running: str
+
+
+@dataclass(frozen=True)
+class RecordedState:
+    """What an earlier run left: the paths it wrote and the services it started."""
+
+    files: tuple[str, ...] = ()
+    services: dict[str, RecordedService] = field(default_factory=dict)
+
+
+def read_state(directory: str) -> RecordedState:
+    """The record of the last run; a missing or damaged one means that nothing is known, so all is done again."""
     try:
-        with open(os.path.join(directory, MANIFEST), encoding="utf-8") as stream:
-            paths = json.load(stream)
-    except (FileNotFoundError, ValueError):
-        return []
-    return [path for path in paths if isinstance(path, str)]
+        with open(os.path.join(directory, STATE), encoding="utf-8") as stream:
+            record = json.load(stream)
+        services = {name: RecordedService(**hashes) for name, hashes in record["services"].items()}
+        return RecordedState(tuple(record["files"]), services)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return RecordedState()
 
 
-def manifest(files: list[WantedFile]) -> WantedFile:
-    return WantedFile(MANIFEST, json.dumps(sorted(wanted.path for wanted in files), indent=1) + "\n", "0644")
+def write_state(directory: str, state: RecordedState) -> None:
+    content = json.dumps(asdict(state), indent=1, sort_keys=True) + "\n"
+    write(os.path.join(directory, STATE), WantedFile(STATE, content))
 
 
 def secret_values(files: list[WantedFile]) -> set[str]:

@@ -66,18 +66,25 @@ def parse(inspected: list[dict[str, Any]]) -> list[Container]:
     return sorted(containers, key=lambda container: (container.service, container.name))
 
 
-def pending_services(wanted_hashes: dict[str, str], containers: list[Container]) -> list[str]:
-    """Services that `docker compose up` would create, recreate or start."""
-    pending = {
-        service
-        for service in wanted_hashes
-        if not any(container.service == service for container in containers)
-    }
-    for container in containers:
-        if container.service not in wanted_hashes:
-            continue
-        if container.config_hash != wanted_hashes[container.service] or container.status != "running":
-            pending.add(container.service)
+def pending_services(
+    wanted: dict[str, str], recorded: dict[str, tuple[str, str]], containers: list[Container]
+) -> list[str]:
+    """Services that must be created, recreated or started.
+
+    `wanted` is service -> config hash of the new files, `recorded` is service -> (config hash of the files,
+    config hash on the containers) at the last successful start. A container that somebody recreated by hand
+    with another configuration differs in the second.
+    """
+    pending = set()
+    for service, config_hash in wanted.items():
+        mine = [container for container in containers if container.service == service]
+        known_files, known_containers = recorded.get(service, ("", ""))
+        if not mine or config_hash != known_files:
+            pending.add(service)
+        if any(
+            container.config_hash != known_containers or container.status != "running" for container in mine
+        ):
+            pending.add(service)
     return sorted(pending)
 
 
@@ -104,7 +111,9 @@ def explanation(container: Container) -> str:
             f"{container.service}: killed for exceeding its memory limit; raise the `memory` of this service"
         )
     if container.health == "unhealthy":
-        return f"{container.service}: runs but its health check fails: {container.health_output or 'no output'}"
+        return (
+            f"{container.service}: runs but its health check fails: {container.health_output or 'no output'}"
+        )
     if container.status in {"exited", "dead", "restarting"}:
         return f"{container.service}: {container.status}, exit status {container.exit_code}"
     return f"{container.service}: not healthy in time (status {container.status}, health {container.health or 'none'})"

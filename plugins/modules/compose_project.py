@@ -91,27 +91,35 @@ pending:
   type: list
   elements: str
   returned: always
+seconds:
+  description: Duration of the steps C(validate), C(jobs), C(start) and C(wait), in seconds.
+  type: dict
+  returned: always
 """
 
 import os
 import shutil
 import tempfile
 import time
-from datetime import datetime, timezone
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.compose_files import (
     FileOnHost,
+    RecordedService,
+    RecordedState,
     WantedFile,
     diff_entry,
     differs,
     from_parameters,
-    managed_paths,
-    manifest,
     problems_in_paths,
     read,
+    read_state,
     secret_values,
     write,
+    write_state,
 )
 from ansible.module_utils.compose_state import (
     PROJECT_LABEL,
@@ -130,6 +138,7 @@ FILE_OPTIONS = {
     "group": {"type": "int", "default": 0},
 }
 LOG_LINES = 15
+Result = TypeVar("Result")
 
 
 class Project:
@@ -144,17 +153,29 @@ class Project:
             *from_parameters(module.params["files"], secret=False),
             *from_parameters(module.params["secret_files"], secret=True),
         ]
+        self.recorded = read_state(self.directory)
         self.actions: list[str] = []
+        self.seconds: dict[str, float] = {}
         module.no_log_values.update(secret_values(self.files))
 
     def fail(self, message: str, **details: object) -> None:
         self.module.fail_json(msg=message, actions=self.actions, **details)
 
+    def timed(self, step: str, function: Callable[..., Result], *arguments: object) -> Result:
+        """Run a step and keep its duration, which `make bench` reports."""
+        started = time.monotonic()
+        try:
+            return function(*arguments)
+        finally:
+            self.seconds[step] = round(time.monotonic() - started, 2)
+
     # --- commands -----------------------------------------------------------------------------------
 
     def docker(self, *arguments: str, cwd: str | None = None) -> tuple[int, str, str]:
         code, out, err = self.module.run_command(
-            ["docker", *arguments], cwd=cwd, environ_update={"COMPOSE_ANSI": "never", "COMPOSE_PROGRESS": "plain"}
+            ["docker", *arguments],
+            cwd=cwd,
+            environ_update={"COMPOSE_ANSI": "never", "COMPOSE_PROGRESS": "plain"},
         )
         return code, out, err
 
@@ -164,8 +185,13 @@ class Project:
             "compose", "-p", self.name, "-f", os.path.join(folder, self.compose_file), *arguments, cwd=folder
         )
 
+    def engine_answers(self) -> bool:
+        return bool(self.module.get_bin_path("docker")) and self.docker("compose", "ls", "-q")[0] == 0
+
     def containers(self) -> list[Container]:
-        code, out, err = self.docker("ps", "-aq", "--no-trunc", "--filter", f"label={PROJECT_LABEL}={self.name}")
+        code, out, err = self.docker(
+            "ps", "-aq", "--no-trunc", "--filter", f"label={PROJECT_LABEL}={self.name}"
+        )
         if code != 0:
             self.fail(f"Docker does not answer on this host: {err.strip()}")
         identities = out.split()
@@ -183,10 +209,9 @@ class Project:
 
     def changed_files(self) -> tuple[list[tuple[WantedFile, FileOnHost]], list[str]]:
         """Files to write with what they replace, and managed files to remove."""
-        wanted = [*self.files, manifest(self.files)]
-        pairs = [(entry, read(os.path.join(self.directory, entry.path))) for entry in wanted]
-        kept = {entry.path for entry in wanted}
-        stale = [path for path in managed_paths(self.directory) if path not in kept]
+        pairs = [(entry, read(os.path.join(self.directory, entry.path))) for entry in self.files]
+        kept = {entry.path for entry in self.files}
+        stale = [path for path in self.recorded.files if path not in kept]
         return [(entry, found) for entry, found in pairs if differs(entry, found)], stale
 
     def validate(self, staging: str) -> dict[str, str]:
@@ -215,7 +240,9 @@ class Project:
             if code == 0:
                 continue
             if not self.module.check_mode:
-                code, _out, err = self.docker("network", "create", "--label", f"soundcheck.network={network}", network)
+                code, _out, err = self.docker(
+                    "network", "create", "--label", f"soundcheck.network={network}", network
+                )
                 if code != 0:
                     self.fail(f"network {network} could not be created: {err.strip()}")
             self.actions.append(f"created network {network}")
@@ -224,12 +251,21 @@ class Project:
         os.makedirs(self.directory, mode=0o755, exist_ok=True)
         for entry, _found in changes:
             write(os.path.join(self.directory, entry.path), entry)
-            if not entry.path.startswith("."):
-                self.actions.append(f"wrote {entry.path}")
+            self.actions.append(f"wrote {entry.path}")
         for path in stale:
             if os.path.exists(os.path.join(self.directory, path)):
                 os.unlink(os.path.join(self.directory, path))
             self.actions.append(f"removed {path}")
+
+    def recorded_hashes(self) -> dict[str, tuple[str, str]]:
+        return {name: (entry.wanted, entry.running) for name, entry in self.recorded.services.items()}
+
+    def record(self, hashes: dict[str, str], containers: list[Container]) -> None:
+        running = {container.service: container.config_hash for container in containers}
+        services = {name: RecordedService(hashes[name], running.get(name, "")) for name in sorted(hashes)}
+        state = RecordedState(tuple(sorted(entry.path for entry in self.files)), services)
+        if state != self.recorded:
+            write_state(self.directory, state)
 
     def restore_files(self, changes: list[tuple[WantedFile, FileOnHost]]) -> None:
         for entry, found in changes:
@@ -237,7 +273,10 @@ class Project:
             if found.content is None or found.mode is None:
                 os.unlink(path)
             else:
-                write(path, WantedFile(entry.path, found.content, found.mode, found.owner or 0, found.group or 0))
+                write(
+                    path,
+                    WantedFile(entry.path, found.content, found.mode, found.owner or 0, found.group or 0),
+                )
 
     def run_jobs(self, changes: list[tuple[WantedFile, FileOnHost]]) -> None:
         for job in self.module.params["jobs"]:
@@ -255,26 +294,30 @@ class Project:
         code, _out, err = self.compose("up", "-d", "--remove-orphans")
         if code != 0:
             # Compose names the container that kept another one waiting; its own words say why it failed.
-            self.report_failed(f"docker compose up of project {self.name} failed: {err.strip().splitlines()[-1:]}")
+            self.report_failed(
+                f"docker compose up of project {self.name} failed: {err.strip().splitlines()[-1:]}"
+            )
 
-    def wait(self) -> None:
+    def wait(self) -> list[Container]:
         """Poll until every container is up; a container that failed twice in a row ends the wait."""
         deadline = time.monotonic() + self.module.params["wait_timeout"]
         failed_before: set[str] = set()
         while True:
-            now = datetime.now(timezone.utc)
+            now = datetime.now(UTC)
             containers = self.containers()
-            verdicts = {entry.identity: verdict(entry, seconds_since(entry.started_at, now)) for entry in containers}
+            verdicts = {
+                entry.identity: verdict(entry, seconds_since(entry.started_at, now)) for entry in containers
+            }
             failed = {identity for identity, word in verdicts.items() if word == "failed"}
             if all(word == "up" for word in verdicts.values()):
-                return
+                return containers
             if failed & failed_before or time.monotonic() > deadline:
                 self.report_failed(f"project {self.name} did not come up")
             failed_before = failed
             time.sleep(1.0)
 
     def report_failed(self, headline: str) -> None:
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         parts = [headline]
         for container in self.containers():
             if verdict(container, seconds_since(container.started_at, now)) != "up":
@@ -286,7 +329,7 @@ class Project:
 def seconds_since(started_at: str, now: datetime) -> float:
     """Age of a container in seconds; Docker prints nanoseconds, which datetime does not read."""
     try:
-        started = datetime.strptime(started_at[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+        started = datetime.strptime(started_at[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
         return 0.0
     return (now - started).total_seconds()
@@ -333,30 +376,37 @@ def main() -> None:
         project.fail(f"compose_file {project.compose_file} is not among the files")
 
     changes, stale = project.changed_files()
+    diff = [diff_entry(project.directory, entry, found) for entry, found in changes]
+    if module.check_mode and not project.engine_answers():
+        # The engine itself would be installed by this deploy: nothing more can be foretold.
+        project.actions.append("would start every service: the host has no Docker with Compose yet")
+        module.exit_json(changed=True, diff=diff, pending=[], actions=project.actions, seconds={})
+
     before = project.containers()
     staging = tempfile.mkdtemp(prefix="soundcheck-")
     try:
-        hashes = project.validate(staging)
+        hashes = project.timed("validate", project.validate, staging)
     finally:
         shutil.rmtree(staging)
-    pending = pending_services(hashes, before)
+    pending = pending_services(hashes, project.recorded_hashes(), before)
     surplus = orphans(hashes, before)
     project.ensure_networks()
 
     changed = bool(changes or stale or pending or surplus or project.actions)
-    diff = [diff_entry(project.directory, entry, found) for entry, found in changes if not entry.path.startswith(".")]
     if module.check_mode:
-        module.exit_json(changed=changed, diff=diff, pending=pending, actions=project.actions)
+        module.exit_json(changed=changed, diff=diff, pending=pending, actions=project.actions, seconds={})
     project.write_files(changes, stale)
     if pending:
-        project.run_jobs(changes)
+        project.timed("jobs", project.run_jobs, changes)
     if pending or surplus:
-        project.start()
-    project.wait()
-    after = {entry.generation for entry in project.containers()}
-    changed = changed or after != {entry.generation for entry in before}
+        project.timed("start", project.start)
+    after = project.timed("wait", project.wait)
+    project.record(hashes, after)
+    changed = changed or {entry.generation for entry in after} != {entry.generation for entry in before}
     project.actions.extend(f"started {service}" for service in pending)
-    module.exit_json(changed=changed, diff=diff, pending=pending, actions=project.actions)
+    module.exit_json(
+        changed=changed, diff=diff, pending=pending, actions=project.actions, seconds=project.seconds
+    )
 
 
 if __name__ == "__main__":
