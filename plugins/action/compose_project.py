@@ -1,9 +1,9 @@
 """Render the files of a compose project on the controller and hand them to the module in one round trip.
 
-Arguments beyond the module's: `templates` (folder of the templates on the controller), `files` entries may name a
-`template` below it instead of `content`, a list `services` whose containers must be recreated when the content
-changes, and `secret: true`. Compose itself does not see a change inside a mounted file, so the plugin gives the
-compose template a variable `config_digest`: service name -> hash of the files it mounts, meant for a label.
+Arguments beyond the module's: `templates` (folder of the templates on the controller); `files` entries may
+name a `template` below it instead of `content`, a list `services` whose containers must be recreated when
+the content changes, and `secret: true`. Compose itself does not see a change inside a mounted file, so the
+plugin gives the compose template a variable `config_digest`: service name -> hash of its files, for a label.
 """
 
 from __future__ import annotations
@@ -76,5 +76,5 @@ def config_digest(entries: list[dict[str, Any]], rendered: dict[str, str]) -> di
 
 def module_file(entry: dict[str, Any], rendered: dict[str, str]) -> dict[str, Any]:
     """The module's view of one file."""
-    options = {key: entry[key] for key in ("mode", "owner", "group") if key in entry}
+    options: dict[str, Any] = {key: entry[key] for key in ("mode", "owner", "group") if key in entry}
     return {"path": entry["path"], "content": rendered[entry["path"]], **options}

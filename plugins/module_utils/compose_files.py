@@ -112,7 +112,7 @@ def write(path: str, wanted: WantedFile) -> None:
 class RecordedService:
     """Config hashes of a service after its last successful start.
 
-    `wanted` is what `docker compose config --hash` says of the files, `running` is the label of the containers.
+    `wanted` is what `docker compose config --hash` says of the files, `running` is the containers' label.
     The two differ, because only the second resolves env files; each is compared with its own kind.
     """
 
@@ -129,7 +129,7 @@ class RecordedState:
 
 
 def read_state(directory: str) -> RecordedState:
-    """The record of the last run; a missing or damaged one means that nothing is known, so all is done again."""
+    """The record of the last run; a missing or damaged one means that nothing is known: all is done again."""
     try:
         with open(os.path.join(directory, STATE), encoding="utf-8") as stream:
             record = json.load(stream)

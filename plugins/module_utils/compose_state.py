@@ -116,4 +116,5 @@ def explanation(container: Container) -> str:
         )
     if container.status in {"exited", "dead", "restarting"}:
         return f"{container.service}: {container.status}, exit status {container.exit_code}"
-    return f"{container.service}: not healthy in time (status {container.status}, health {container.health or 'none'})"
+    health = container.health or "none"
+    return f"{container.service}: not healthy in time (status {container.status}, health {health})"

@@ -215,11 +215,11 @@ class Project:
         return [(entry, found) for entry, found in pairs if differs(entry, found)], stale
 
     def validate(self, staging: str) -> dict[str, str]:
-        """Write everything to a staging folder, check it there, and return the config hash of each service."""
+        """Write everything to a staging folder, check it there, return the config hash of each service."""
         for entry in self.files:
             write(os.path.join(staging, entry.path), entry)
         # The project directory stays the real one: relative paths are part of the config hash.
-        arguments = ("compose", "-p", self.name, "--project-directory", self.directory)
+        arguments: tuple[str, ...] = ("compose", "-p", self.name, "--project-directory", self.directory)
         arguments += ("-f", os.path.join(staging, self.compose_file))
         staged_env = os.path.join(staging, ".env")
         if os.path.exists(staged_env):
@@ -285,8 +285,8 @@ class Project:
                 self.restore_files(changes)
                 lines = [line for line in (out + "\n" + err).splitlines() if line.strip()]
                 self.fail(
-                    f"job {job} of project {self.name} failed with status {code}; the running services were not"
-                    " touched.\n" + "\n".join(lines[-30:])
+                    f"job {job} of project {self.name} failed with status {code};"
+                    " the running services were not touched.\n" + "\n".join(lines[-30:])
                 )
             self.actions.append(f"ran job {job}")
 
