@@ -1,0 +1,92 @@
+"""What the app project's templates need computed: command lines, env files, broker definitions."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+
+def worker_queues(workers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Name and queues of each worker, the part of a worker that the app's settings module knows."""
+    return [{"name": worker["name"], "queues": list(worker["queues"])} for worker in workers]
+
+
+def worker_command(worker: Mapping[str, Any], celery_app: str, defaults: Mapping[str, Any]) -> str:
+    """The guide's worker command (G1.2, G1.3) with the queues it consumes (T5) and a stable node name.
+
+    The node name ends in the worker's name instead of the container's id, so that a redeploy does not
+    add a set of series to every metric that carries the worker.
+    """
+    options = {**defaults, **worker}
+    command = [
+        *["celery", "-A", celery_app, "worker", "-Q", ",".join(options["queues"]), "-l", "info"],
+        *[f"--concurrency={options['concurrency']}", f"--pool={options['pool']}"],
+        *[f"--prefetch-multiplier={options['prefetch']}", "-n", f"celery@{options['name']}"],
+    ]
+    if int(options["max_tasks_per_child"]) > 0:
+        command.append(f"--max-tasks-per-child={options['max_tasks_per_child']}")
+    return " ".join(command)
+
+
+def env_file(variables: Mapping[str, Any]) -> str:
+    """Lines of a Compose env file; single quotes keep `$` and `#` of a secret literal.
+
+    Raises AnsibleFilterError for a value that such a file cannot hold.
+    """
+    lines = []
+    for name, value in sorted(variables.items()):
+        text = str(value)
+        if "'" in text or "\n" in text:
+            # The value may be a secret: name the variable alone.
+            raise AnsibleFilterError(
+                f"{name}: a value with a single quote or a line break cannot stand in an env file"
+            )
+        lines.append(f"{name}='{text}'")
+    return "\n".join(lines) + "\n"
+
+
+def password_hash(password: str, user: str) -> str:
+    """RabbitMQ's salted SHA-256 (rabbit_password_hashing_sha256), base64 of salt and digest.
+
+    The salt derives from user and password: the same password must give the same file, or every deploy
+    would restart the broker.
+    """
+    salt = hashlib.sha256(f"soundcheck\0{user}\0{password}".encode()).digest()[:4]
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def rabbitmq_definitions(user: str, password: str, vhost: str) -> str:
+    """Definitions that the broker imports at each start: one user, one virtual host, and no guest (T12).
+
+    Unlike `default_user`, which counts on an empty data folder alone, a changed password takes effect.
+    """
+    definitions = {
+        "users": [
+            {
+                "name": user,
+                "password_hash": password_hash(password, user),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": ["monitoring"],
+            }
+        ],
+        "vhosts": [{"name": vhost}],
+        "permissions": [{"user": user, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"}],
+    }
+    return json.dumps(definitions, indent=2) + "\n"
+
+
+class FilterModule:
+    """Filters of the app project."""
+
+    def filters(self) -> dict[str, Any]:
+        return {
+            "worker_queues": worker_queues,
+            "worker_command": worker_command,
+            "env_file": env_file,
+            "rabbitmq_definitions": rabbitmq_definitions,
+        }
