@@ -42,6 +42,10 @@ class ActionModule(ActionBase):
         arguments["files"] = [module_file(e, rendered) for e in entries if not e.get("secret")]
         arguments["secret_files"] = [module_file(e, rendered) for e in entries if e.get("secret")]
         result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+        if result.get("changed") and not self._task.no_log:
+            # Ansible prints nothing of a changed task; whoever waits for a deploy wants to see what it did.
+            for sentence in result.get("actions", []):
+                self._display.display(f"    {arguments['project']}: {sentence}")
         return result
 
     def _content(self, entry: dict[str, Any], templates: str, variables: dict[str, Any]) -> str:

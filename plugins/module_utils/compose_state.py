@@ -106,15 +106,15 @@ def verdict(container: Container, seconds_up: float) -> str:
 
 def explanation(container: Container) -> str:
     """One sentence that says how a container fails, for the error message."""
+    name = container.service
     if container.oom_killed:
+        return f"{name}: killed for exceeding its memory limit; raise the `memory` of this service"
+    if container.status in {"exited", "dead", "restarting"} or container.restarts > 0:
         return (
-            f"{container.service}: killed for exceeding its memory limit; raise the `memory` of this service"
+            f"{name}: {container.status}, last exit status {container.exit_code},"
+            f" restarted {container.restarts} times"
         )
     if container.health == "unhealthy":
-        return (
-            f"{container.service}: runs but its health check fails: {container.health_output or 'no output'}"
-        )
-    if container.status in {"exited", "dead", "restarting"}:
-        return f"{container.service}: {container.status}, exit status {container.exit_code}"
+        return f"{name}: runs but its health check fails: {container.health_output or 'no output'}"
     health = container.health or "none"
-    return f"{container.service}: not healthy in time (status {container.status}, health {health})"
+    return f"{name}: not healthy in time (status {container.status}, health {health})"
