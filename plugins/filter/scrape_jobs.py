@@ -1,0 +1,70 @@
+"""Prometheus scrape jobs from the catalogue's sources; every collector is configured from this one list."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+# Keys of a source that stand in a scrape_config as they are. honor_timestamps and track_timestamps_staleness
+# (Prometheus >= 2.48, Grafana Agent >= 0.40, Alloy) appear only where a source states them.
+PASSED_ON = ("honor_timestamps", "track_timestamps_staleness")
+UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+# What Prometheus' and Go's duration syntax have in common, because Alloy reads Go's.
+DURATION = re.compile(r"(\d+h)?(\d+m)?(\d+s)?(\d+ms)?")
+
+
+def milliseconds(duration: str, where: str) -> int:
+    """Length of a duration such as 60s or 1m30s."""
+    match = DURATION.fullmatch(duration) if isinstance(duration, str) else None
+    total = sum(
+        int(part[: -len(unit)]) * UNITS[unit]
+        for part, unit in zip(match.groups() if match else (), ("h", "m", "s", "ms"), strict=False)
+        if part
+    )
+    if not total:
+        raise AnsibleFilterError(f"{where}: a time such as 60s or 1m30s was expected, not {duration!r}")
+    return total
+
+
+def scrape_jobs(
+    sources: Mapping[str, Mapping[str, Any]], interval: str, timeout: str = "10s"
+) -> list[dict[str, Any]]:
+    """One `scrape_config` for each enabled source, in the catalogue's order.
+
+    A scrape may not take longer than the interval: the general timeout gives way to a short interval, while a
+    source that states its own timeout needs that time and is an error.
+    """
+    every = milliseconds(interval, "scrape_interval")
+    general = timeout if milliseconds(timeout, "metric_catalogue_scrape_timeout") <= every else interval
+    jobs = []
+    for name, source in sources.items():
+        if not source["enabled"]:
+            continue
+        own = source.get("scrape_timeout")
+        if own and milliseconds(own, f"metric_catalogue_{name}.scrape_timeout") > every:
+            raise AnsibleFilterError(
+                f"scrape_interval: {interval} is shorter than the {own} that a scrape of {name} may take"
+            )
+        job: dict[str, Any] = {
+            "job_name": source["job"],
+            "scrape_interval": interval,
+            "scrape_timeout": own or general,
+            "metrics_path": source["path"],
+            "scheme": source.get("scheme", "http"),
+            **{key: source[key] for key in PASSED_ON if key in source},
+            "static_configs": [{"targets": [source["target"]]}],
+        }
+        if source["relabel"]:
+            job["metric_relabel_configs"] = [dict(rule) for rule in source["relabel"]]
+        jobs.append(job)
+    return jobs
+
+
+class FilterModule:
+    """Filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        return {"scrape_jobs": scrape_jobs}
