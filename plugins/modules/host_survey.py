@@ -1,0 +1,246 @@
+#!/usr/bin/python
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_survey
+short_description: Learn in one round trip what a deploy needs to know of a host
+description:
+  - Reads the operating system, memory, disks, listening ports and the Docker engine of a host.
+  - Stands in for Ansible's own facts in this project, which cost a round trip and hold neither ports nor images.
+  - Changes nothing. Needs root to see which process holds a port.
+options:
+  images:
+    description: Image references that the deploy will use.
+    type: list
+    elements: str
+    default: []
+  disk_paths:
+    description: Paths whose free space is wanted; one that does not exist yet counts by its nearest parent.
+    type: list
+    elements: path
+    default: [/opt]
+  probe_registries:
+    description: Ask the registries of those O(images) that the host does not hold.
+    type: bool
+    default: false
+  urls:
+    description: Further addresses to ask when one of O(images) is missing, such as a package mirror.
+    type: list
+    elements: str
+    default: []
+  archive_directory:
+    description: Directory whose files are listed, when given.
+    type: path
+  probe_timeout:
+    description: Seconds until an address counts as unreachable.
+    type: int
+    default: 5
+attributes:
+  check_mode: {support: full, description: Changes nothing in either mode.}
+  diff_mode: {support: none, description: There is nothing to show.}
+author: Soundcheck
+"""
+
+EXAMPLES = r"""
+- name: Survey the host
+  host_survey:
+    images: ["rabbitmq:4.1.4"]
+    probe_registries: true
+  register: __survey
+"""
+
+RETURN = r"""
+os:
+  description: C(id), C(version_id), C(codename) and C(pretty_name) of /etc/os-release.
+  type: dict
+  returned: always
+  sample: {id: debian, version_id: "13", codename: trixie, pretty_name: Debian GNU/Linux 13 (trixie)}
+architecture:
+  description: Machine type as the kernel names it.
+  type: str
+  returned: always
+  sample: x86_64
+kernel: {description: Release of the kernel., type: str, returned: always}
+hostname: {description: Node name of the host., type: str, returned: always}
+cpus: {description: Number of processors., type: int, returned: always}
+memory:
+  description: C(total), C(available) and C(swap) in bytes.
+  type: dict
+  returned: always
+disks:
+  description: Asked path (and C(docker), the engine's data root) to C(path), C(total) and C(free) in bytes.
+  type: dict
+  returned: always
+listening:
+  description:
+    - Every listening TCP port with C(address), C(port), C(pid), C(process) and, where a container publishes it,
+      C(container), C(project) and C(service).
+  type: list
+  elements: dict
+  returned: always
+docker:
+  description:
+    - C(installed), C(package) (docker.io, docker-ce, moby-engine, snap or empty), C(client_version), C(compose_version),
+      C(reachable), C(error), C(unit_state) (what systemd says of a daemon that does not answer).
+    - Of a daemon that answers C(server_version), C(api_version), C(api_version_minimum), C(storage_driver),
+      C(containerd_image_store), C(cgroup_driver), C(cgroup_version), C(data_root), C(proxies), C(registry_mirrors).
+  type: dict
+  returned: always
+images_present:
+  description: Those of O(images) that the engine holds.
+  type: list
+  elements: str
+  returned: always
+projects:
+  description: Compose project to service to C(image), C(containers) and C(running).
+  type: dict
+  returned: always
+systemd: {description: Whether systemd runs this host., type: bool, returned: always}
+time: {description: The host's clock in seconds since 1970., type: int, returned: always}
+probes:
+  description: C(url), C(reachable) and C(error) of every address asked.
+  type: list
+  elements: dict
+  returned: always
+archives:
+  description: C(directory), whether it C(exists), and the names of its C(files).
+  type: dict
+  returned: always
+"""
+
+import os
+import shutil
+import time
+from typing import Any
+
+from ansible.module_utils import survey_docker
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.survey_parse import listeners, meminfo, os_release, registry_of
+from ansible.module_utils.survey_probe import probe
+
+DEFAULT_DATA_ROOT = "/var/lib/docker"
+
+
+def read(path: str) -> str:
+    """Content of a file, empty where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def socket_owners(inodes: set[str]) -> dict[str, tuple[int, str]]:
+    """Inode of a socket -> pid and name of the process that holds it."""
+    owners: dict[str, tuple[int, str]] = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            descriptors = os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            continue
+        for descriptor in descriptors:
+            try:
+                target = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+            except OSError:
+                continue
+            if target.startswith("socket:[") and target[8:-1] in inodes:
+                owners.setdefault(target[8:-1], (int(pid), read(f"/proc/{pid}/comm").strip()))
+        if len(owners) == len(inodes):
+            break
+    return owners
+
+
+def listening_ports(published: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Listening sockets and published ports; without docker-proxy the second have no socket of their own."""
+    sockets = listeners(read("/proc/net/tcp")) + listeners(read("/proc/net/tcp6"))
+    owners = socket_owners({inode for _, _, inode in sockets})
+    containers = {entry["port"]: entry for entry in published}
+    ports = []
+    for address, port, inode in sockets:
+        pid, process = owners.get(inode, (0, ""))
+        behind = containers.get(port, {}) if process in {"docker-proxy", ""} else {}
+        ports.append(
+            {
+                **{"address": address, "port": port, "pid": pid, "process": process},
+                **{key: behind.get(key, "") for key in ("container", "project", "service")},
+            }
+        )
+    seen = {entry["port"] for entry in ports}
+    ports.extend({"pid": 0, "process": "", **entry} for entry in published if entry["port"] not in seen)
+    return sorted(ports, key=lambda entry: (entry["port"], entry["address"]))
+
+
+def disk(path: str) -> dict[str, Any]:
+    """Size and free bytes of the file system that holds, or will hold, a path."""
+    existing = path
+    while not os.path.exists(existing) and existing != "/":
+        existing = os.path.dirname(existing) or "/"
+    usage = shutil.disk_usage(existing)
+    return {"path": path, "total": usage.total, "free": usage.free}
+
+
+def archives(directory: str | None) -> dict[str, Any]:
+    exists = bool(directory) and os.path.isdir(str(directory))
+    return {
+        "directory": directory or "",
+        "exists": exists,
+        "files": sorted(os.listdir(str(directory))) if exists else [],
+    }
+
+
+def addresses(parameters: dict[str, Any], missing: list[str], docker: dict[str, Any]) -> list[str]:
+    """What to ask: the registries of missing images (a mirror stands for Docker Hub) and further addresses."""
+    if not missing:
+        return []
+    urls = list(parameters["urls"])
+    if parameters["probe_registries"]:
+        for registry in sorted({registry_of(reference) for reference in missing}):
+            mirrors = docker["registry_mirrors"] if registry == "registry-1.docker.io" else []
+            urls.append(mirrors[0].rstrip("/") + "/v2/" if mirrors else f"https://{registry}/v2/")
+    return urls
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "images": {"type": "list", "elements": "str", "default": []},
+            "disk_paths": {"type": "list", "elements": "path", "default": ["/opt"]},
+            "probe_registries": {"type": "bool", "default": False},
+            "urls": {"type": "list", "elements": "str", "default": []},
+            "archive_directory": {"type": "path"},
+            "probe_timeout": {"type": "int", "default": 5},
+        },
+        supports_check_mode=True,
+    )
+    parameters = module.params
+    found = survey_docker.survey(parameters["images"])
+    docker = found["docker"]
+    missing = [image for image in parameters["images"] if image not in found["images_present"]]
+    machine = os.uname()
+    module.exit_json(
+        changed=False,
+        os=os_release(read("/etc/os-release")),
+        architecture=machine.machine,
+        kernel=machine.release,
+        hostname=machine.nodename,
+        cpus=os.cpu_count() or 0,
+        memory=meminfo(read("/proc/meminfo")),
+        disks={
+            **{path: disk(path) for path in parameters["disk_paths"]},
+            "docker": disk(docker["data_root"] or DEFAULT_DATA_ROOT),
+        },
+        listening=listening_ports(found["published"]),
+        docker=docker,
+        images_present=found["images_present"],
+        projects=found["projects"],
+        systemd=os.path.isdir("/run/systemd/system"),
+        time=int(time.time()),
+        probes=probe(
+            addresses(parameters, missing, docker), docker["proxies"], parameters["probe_timeout"]
+        ),
+        archives=archives(parameters["archive_directory"]),
+    )
+
+
+if __name__ == "__main__":
+    main()
