@@ -1,0 +1,76 @@
+"""A task that only proves its way: `soundcheck.canary`.
+
+`python -m soundcheck_canary --queues default,ai_queue` sends one through each queue with the app's own
+Celery app and prints {"sent": {queue: task id}}. That it came out at the other end shows in the counters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+
+from celery import Celery, shared_task
+from celery.app.utils import find_app
+
+NAME = "soundcheck.canary"
+CONNECT_SECONDS = 5
+RETRIES = 2
+# A canary that finds no worker must not lie in the queue until the next deploy.
+EXPIRES_SECONDS = 600
+
+
+@shared_task(name=NAME, ignore_result=True)
+def canary() -> None:
+    """Do nothing, at once."""
+
+
+def queue_names(text: str) -> list[str]:
+    """The queues of a comma separated list."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"expected queue names separated by commas, got {text!r}")
+    return names
+
+
+def send(app: Celery, queues: list[str]) -> dict[str, str]:
+    """Send one canary through each queue; the broker's confirmation is awaited. Bounded in time."""
+    options = {**app.conf.broker_transport_options, "confirm_publish": True}
+    with app.connection_for_write(connect_timeout=CONNECT_SECONDS, transport_options=options) as connection:
+        connection.ensure_connection(max_retries=RETRIES, interval_start=1, interval_step=0)
+        return {
+            queue: app.send_task(
+                NAME,
+                queue=queue,
+                connection=connection,
+                retry=False,
+                expires=EXPIRES_SECONDS,
+                ignore_result=True,
+            ).id
+            for queue in queues
+        }
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m soundcheck_canary", description="Send one canary per queue."
+    )
+    parser.add_argument("--queues", type=queue_names, required=True, help="queue names separated by commas")
+    parser.add_argument(
+        "--app", default=os.environ.get("SOUNDCHECK_CELERY_APP", "config"), help="the -A of Celery"
+    )
+    options = parser.parse_args(arguments)
+    app = find_app(options.app)
+    try:
+        sent = send(app, options.queues)
+    except (OSError, app.connection_for_write().connection_errors) as error:
+        where = app.connection_for_write().as_uri()  # as_uri() hides the password
+        print(f"the broker at {where} took no canary: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps({"sent": sent}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
