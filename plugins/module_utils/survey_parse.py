@@ -94,7 +94,8 @@ def compose_projects(containers: Iterable[Mapping[str, Any]]) -> dict[str, dict[
             continue
         services = projects.setdefault(labels[PROJECT_LABEL], {})
         service = services.setdefault(
-            labels.get(SERVICE_LABEL, ""), {"image": container.get("Image", ""), "containers": 0, "running": 0}
+            labels.get(SERVICE_LABEL, ""),
+            {"image": container.get("Image", ""), "containers": 0, "running": 0},
         )
         service["containers"] += 1
         service["running"] += container.get("State") == "running"

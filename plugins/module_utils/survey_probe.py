@@ -20,7 +20,8 @@ def probe(urls: list[str], proxies: Mapping[str, str], timeout: float) -> list[d
     with ThreadPoolExecutor(max_workers=min(8, len(urls))) as pool:
         errors = list(pool.map(lambda url: _ask(url, proxies, timeout), urls))
     return [
-        {"url": url, "reachable": not error, "error": error} for url, error in zip(urls, errors)  # noqa: B905
+        {"url": url, "reachable": not error, "error": error}
+        for url, error in zip(urls, errors)  # noqa: B905
     ]
 
 

@@ -235,9 +235,7 @@ def main() -> None:
         projects=found["projects"],
         systemd=os.path.isdir("/run/systemd/system"),
         time=int(time.time()),
-        probes=probe(
-            addresses(parameters, missing, docker), docker["proxies"], parameters["probe_timeout"]
-        ),
+        probes=probe(addresses(parameters, missing, docker), docker["proxies"], parameters["probe_timeout"]),
         archives=archives(parameters["archive_directory"]),
     )
 

@@ -1,0 +1,218 @@
+"""Refuse a deploy before anything changes, with all its problems in one message.
+
+Templates the inventory's variables on the controller, checks them against the argument specs of every role
+and the rules in module_utils/preflight_*.py, and asks the host once (host_survey). Returns the survey.
+
+Arguments: `survey`, the result of an earlier call in this run. It is returned as it is when the earlier
+deploy steps changed nothing that it tells of (an engine that ran, all images present).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import ansible.module_utils
+import yaml
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.parameters import DEFAULT_TYPE_VALIDATORS
+from ansible.plugins.action import ActionBase
+
+# Ansible ships module_utils to hosts but does not make the project's own importable on the controller.
+_MODULE_UTILS = str(Path(__file__).resolve().parents[1] / "module_utils")
+if _MODULE_UTILS not in ansible.module_utils.__path__:
+    ansible.module_utils.__path__.append(_MODULE_UTILS)
+
+from ansible.module_utils.preflight_images import wanted  # noqa: E402
+from ansible.module_utils.preflight_rules import (  # noqa: E402
+    masked_secrets,
+    message,
+    problems,
+    warnings,
+    without_repetition,
+)
+from ansible.module_utils.preflight_values import (  # noqa: E402
+    Problem,
+    active_telemetry_roles,
+    truth,
+)
+from ansible.module_utils.preflight_variables import (  # noqa: E402
+    missing_problem,
+    unknown_variables,
+    value_problems,
+)
+from ansible.module_utils.preflight_vault import unencrypted  # noqa: E402
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+COLLECTORS = {"grafana_agent", "alloy", "prometheus_agent"}
+# Worked out by the role container_images, no options of it.
+DERIVED = ("container_images_refs", "container_images_versions", "container_images_wanted")
+LARGEST_INVENTORY_FILE = 2**20
+
+
+class ActionModule(ActionBase):
+    """Controller side of the preflight."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = dict(task_vars or {})
+        earlier = self._task.args.get("survey") or {}
+        if earlier and settled(earlier):
+            return {**result, **earlier, "changed": False}
+
+        roles = self._roles(variables.get("ansible_play_role_names", []))
+        settings, found = self._settings(roles, variables)
+        found += unknown_variables(variables, {name: role["known"] for name, role in roles.items()})
+        if truth(settings.get("preflight_require_vault")):
+            found += unencrypted(inventory_files(variables))
+
+        survey = self._execute_module(
+            module_name="host_survey", module_args=survey_arguments(settings), task_vars=task_vars
+        )
+        if survey.get("failed"):
+            return {**result, **survey}
+        images = list(wanted(settings).values())
+        survey["images_missing"] = [image for image in images if image not in survey["images_present"]]
+
+        found = without_repetition([*found, *problems(settings, survey)])
+        if found:
+            return {**result, "failed": True, "msg": message(found, masked_secrets(settings))}
+        for warning in warnings(settings, survey):
+            self._display.warning(str(warning))
+        return {**result, **survey, "changed": False}
+
+    def _roles(self, in_play: list[str]) -> dict[str, dict[str, Any]]:
+        """Specs of every role, and the variables of those that another play runs."""
+        roles: dict[str, dict[str, Any]] = {}
+        for folder in sorted(path for path in ROLES.iterdir() if path.is_dir()):
+            spec = options(folder / "meta" / "argument_specs.yml")
+            defaults = self._load(folder / "defaults")
+            values = self._load(folder / "vars")
+            roles[folder.name] = {
+                "spec": spec,
+                "known": {*spec, *defaults, *values},
+                "values": {} if folder.name in in_play else {**defaults, **values},
+            }
+        return roles
+
+    def _load(self, folder: Path) -> dict[str, Any]:
+        files = (
+            [folder / "main.yml"] if (folder / "main.yml").is_file() else sorted(folder.glob("main/**/*.yml"))
+        )
+        loaded: dict[str, Any] = {}
+        for path in files:
+            loaded.update(self._loader.load_from_file(str(path), trusted_as_template=True) or {})
+        return loaded
+
+    def _settings(
+        self, roles: dict[str, dict[str, Any]], variables: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[Problem]]:
+        """Every specified variable templated, and what is wrong with each by itself."""
+        available: dict[str, Any] = {}
+        for role in roles.values():
+            available.update(role["values"])
+        available.update(variables)
+        templar = self._templar.copy_with_new_env(available_variables=available)
+
+        settings: dict[str, Any] = {}
+        errors: dict[str, str] = {}
+        specs = {name: spec for role in roles.values() for name, spec in role["spec"].items()}
+        for name in [*specs, *DERIVED]:
+            if name not in available:
+                continue
+            try:
+                settings[name] = plain(templar.template(available[name]))
+            except AnsibleError as error:
+                errors[name] = str(error)
+
+        idle = idle_roles(settings)
+        found: list[Problem] = []
+        for role_name, role in roles.items():
+            for name, spec in role["spec"].items():
+                if name in settings and not name.startswith("vault_"):
+                    found += value_problems(name, spec, settings[name], DEFAULT_TYPE_VALIDATORS)
+                elif name in errors and role_name not in idle:
+                    found += error_problems(name, errors[name])
+                elif spec.get("required") and name not in available and role_name not in idle:
+                    found += [] if name.startswith("vault_") else [missing_problem(name, spec)]
+        # What is derived from a variable already named fails with it.
+        if not found:
+            found += [
+                problem
+                for name in DERIVED
+                if name in errors
+                for problem in error_problems(name, errors[name])
+            ]
+        return settings, found
+
+
+def settled(survey: dict[str, Any]) -> bool:
+    """Whether a survey taken earlier in this run still tells the truth: nothing was left to install or load."""
+    return bool(survey.get("docker", {}).get("reachable")) and survey.get("images_missing") == []
+
+
+def options(path: Path) -> dict[str, Any]:
+    """The options of all entry points: preflight's second one holds the variables of the whole project."""
+    if not path.is_file():
+        return {}
+    specs = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]
+    return {name: option for entry in specs.values() for name, option in (entry.get("options") or {}).items()}
+
+
+def idle_roles(settings: dict[str, Any]) -> set[str]:
+    """Roles that this inventory does not run, whose required variables it need not set."""
+    telemetry = {"cadvisor", "node_exporter", "celery_exporter", "postgres_exporter"}
+    idle = (COLLECTORS | telemetry) - set(active_telemetry_roles(settings))
+    return idle
+
+
+def error_problems(name: str, error: str) -> list[Problem]:
+    """A template that failed, as a sentence; secrets that are not set have a rule of their own."""
+    undefined = re.search(r"'(\w+)' is undefined", error)
+    if undefined and undefined.group(1).startswith("vault_"):
+        return []
+    if undefined:
+        missing = undefined.group(1)
+        return [Problem(missing, f"is not set, and {name} needs it", "set it in group_vars of the inventory")]
+    return [Problem(name, " ".join(error.split()), "correct its template")]
+
+
+def plain(value: Any) -> Any:
+    """Ordinary dicts and lists of what templating returns lazily."""
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    return value
+
+
+def survey_arguments(settings: dict[str, Any]) -> dict[str, Any]:
+    source = settings.get("container_images_source")
+    urls = settings.get("preflight_package_urls") if source == "debian" else []
+    return {
+        "images": list(wanted(settings).values()),
+        "probe_registries": source == "registry",
+        "urls": urls if isinstance(urls, list) else [],
+        "archive_directory": settings.get("container_images_archive_directory")
+        if source == "archive"
+        else None,
+        "disk_paths": [
+            str(settings[name])
+            for name in ("app_stack_directory", "telemetry_directory")
+            if settings.get(name)
+        ],
+    }
+
+
+def inventory_files(variables: dict[str, Any]) -> list[tuple[str, str]]:
+    """Path relative to the inventory, and text, of the files Ansible reads variables from."""
+    base = Path(variables.get("inventory_dir") or ".")
+    files = []
+    for folder in ("group_vars", "host_vars"):
+        for path in sorted((base / folder).rglob("*")):
+            if path.is_file() and path.stat().st_size < LARGEST_INVENTORY_FILE:
+                files.append(
+                    (str(path.relative_to(base)), path.read_text(encoding="utf-8", errors="replace"))
+                )
+    return files

@@ -1,0 +1,151 @@
+"""Refusals about images: their references, their age, and which versions do not work together."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+
+from ansible.module_utils.preflight_values import Problem, Settings, Survey, truth, version
+
+# The reference grammar of the OCI distribution specification, without the upper limits of length.
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::[0-9]+)?"
+REFERENCE = re.compile(
+    rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*(?::(?P<tag>\w[\w.-]{{0,127}}))?(?P<digest>@sha256:[0-9a-f]{{64}})?"
+)
+
+# Image -> (first version that is not affected, last day of support). Dates: the projects' own announcements.
+END_OF_LIFE: dict[str, list[tuple[tuple[int, ...], str]]] = {
+    "grafana_agent": [((999,), "2025-11-01")],
+    "rabbitmq": [((4,), "2024-09-18")],
+    "postgres": [
+        ((13,), "2024-11-21"),
+        ((14,), "2025-11-13"),
+        ((15,), "2026-11-12"),
+        ((16,), "2027-11-11"),
+        ((17,), "2028-11-09"),
+        ((18,), "2029-11-08"),
+    ],
+    "prometheus": [((3,), "2025-07-31")],
+}
+SUCCESSOR = {"grafana_agent": "collector: alloy is its successor"}
+
+# T14: Docker 29 raised the API minimum and made the containerd image store its default.
+CADVISOR_BLIND = (0, 53)
+DOCKER_NEW_API = (29,)
+# T13: from 4.3 RabbitMQ refuses the queues that the kombu locked by released celery-exporters declares.
+RABBITMQ_STRICT = (4, 3)
+CELERY_EXPORTER_OLD_KOMBU = (0, 12, 2)
+
+
+def wanted(settings: Settings) -> dict[str, str]:
+    """Image key -> reference, of the images this inventory runs."""
+    references = settings.get("container_images_refs")
+    keys = settings.get("container_images_wanted")
+    if not isinstance(references, Mapping) or not isinstance(keys, list):
+        return {}
+    return {str(key): str(references[key]) for key in keys if key in references}
+
+
+def references(settings: Settings, survey: Survey) -> Iterator[Problem]:
+    overrides = settings.get("container_images_overrides")
+    for key, reference in wanted(settings).items():
+        variable = f"container_images_overrides.{key}"
+        chosen = isinstance(overrides, Mapping) and key in overrides
+        if settings.get("container_images_source") != "registry" and not chosen:
+            continue
+        match = REFERENCE.fullmatch(reference)
+        if match is None:
+            yield Problem(
+                variable,
+                f"`{reference}` is not an image reference",
+                "write [registry/]name:tag or name@sha256:digest, in lower case",
+            )
+        elif truth(settings.get("preflight_production")) and not match["digest"]:
+            if match["tag"] is None:
+                yield Problem(variable, f"`{reference}` has no tag", "name a tag or digest that never moves")
+            elif match["tag"] == "latest":
+                yield Problem(variable, f"`{reference}`", "name a tag or digest that never moves")
+
+
+def end_of_life(settings: Settings, survey: Survey) -> Iterator[tuple[str, Problem]]:
+    """Images past their support, with their key: refused or reported, the caller decides.
+
+    Debian-built images are left out: their packages are supported by the distribution.
+    """
+    if settings.get("container_images_source") != "registry":
+        return
+    today = time.strftime("%Y-%m-%d", time.gmtime(survey.get("time") or time.time()))
+    versions = settings.get("container_images_versions")
+    for key in wanted(settings):
+        number = version(versions.get(key, "")) if isinstance(versions, Mapping) else ()
+        for first_supported, last_day in END_OF_LIFE.get(key, []):
+            if number and number < first_supported:
+                if last_day < today:
+                    text = ".".join(map(str, number))
+                    remedy = SUCCESSOR.get(
+                        key, f"name a supported version in container_images_overrides.{key}"
+                    )
+                    found = f"{key} {text} reached its end of life on {last_day}"
+                    variable = "collector" if key in SUCCESSOR else f"container_images_overrides.{key}"
+                    yield key, Problem(variable, found, remedy)
+                break
+
+
+def refused_end_of_life(settings: Settings, survey: Survey) -> Iterator[Problem]:
+    if not truth(settings.get("preflight_production")):
+        return
+    for key, problem in end_of_life(settings, survey):
+        if key not in _allowed(settings):
+            remedy = f"{problem.remedy}, or list `{key}` in preflight_allow_end_of_life"
+            yield Problem(problem.variable, problem.found, remedy)
+
+
+def reported_end_of_life(settings: Settings, survey: Survey) -> Iterator[Problem]:
+    for key, problem in end_of_life(settings, survey):
+        if key in _allowed(settings) or not truth(settings.get("preflight_production")):
+            yield problem
+
+
+def _allowed(settings: Settings) -> list[str]:
+    allowed = settings.get("preflight_allow_end_of_life")
+    return [str(key) for key in allowed] if isinstance(allowed, list) else []
+
+
+def compatibility(settings: Settings, survey: Survey) -> Iterator[Problem]:
+    """T13 and T14: versions that each work, but not together."""
+    versions = settings.get("container_images_versions")
+    images = wanted(settings)
+    if not isinstance(versions, Mapping):
+        return
+    cadvisor = version(versions.get("cadvisor", ""))[:2] if "cadvisor" in images else ()
+    docker = survey.get("docker", {})
+    server = version(docker.get("server_version", ""))
+    if (
+        cadvisor
+        and cadvisor <= CADVISOR_BLIND
+        and (server >= DOCKER_NEW_API or docker.get("containerd_image_store"))
+    ):
+        reason = (
+            f"Docker {docker['server_version']}"
+            if server >= DOCKER_NEW_API
+            else "Docker's containerd image store"
+        )
+        yield Problem(
+            "container_images_overrides.cadvisor",
+            f"cAdvisor {versions['cadvisor']} sees no containers under {reason} (T14)",
+            "name ghcr.io/google/cadvisor later than 0.53 there",
+        )
+    broker = version(versions.get("rabbitmq", "")) if "rabbitmq" in images else ()
+    exporter = version(versions.get("celery_exporter", "")) if "celery_exporter" in images else ()
+    if broker >= RABBITMQ_STRICT and exporter and exporter <= CELERY_EXPORTER_OLD_KOMBU:
+        yield Problem(
+            "container_images_overrides.rabbitmq",
+            f"RabbitMQ {versions['rabbitmq']} refuses the queues that celery-exporter "
+            f"{versions['celery_exporter']} declares (T13)",
+            "name a version before 4.3, or a celery_exporter later than 0.12.2 with kombu 5.7",
+        )
+
+
+CHECKS = (references, refused_end_of_life, compatibility)

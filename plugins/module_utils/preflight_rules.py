@@ -1,0 +1,54 @@
+"""All rules of the preflight: settings and survey in, refusals and reports out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ansible.module_utils import preflight_host, preflight_images, preflight_settings
+from ansible.module_utils.preflight_values import Problem, Settings, Survey
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def problems(settings: Settings, survey: Survey) -> list[Problem]:
+    """Every reason not to deploy, in the order an operator meets them."""
+    found = [problem for check in preflight_settings.CHECKS for problem in check(settings)]
+    for module in (preflight_images, preflight_host):
+        found.extend(problem for check in module.CHECKS for problem in check(settings, survey))
+    return found
+
+
+def warnings(settings: Settings, survey: Survey) -> list[Problem]:
+    """What works but should be known at every deploy."""
+    return [*preflight_images.reported_end_of_life(settings, survey), *data_points(settings)]
+
+
+def data_points(settings: Settings) -> Iterator[Problem]:
+    """T16: Grafana Cloud bills the larger of series and data points per minute."""
+    interval = str(settings.get("scrape_interval", ""))
+    if settings.get("metrics_destination") != "grafana_cloud" or not interval[:-1].isdigit():
+        return
+    seconds = int(interval[:-1]) * SECONDS.get(interval[-1], 60)
+    if 0 < seconds < 60:
+        found = f"{interval} makes {60 / seconds:.0f} data points per minute and series, and Grafana Cloud bills them"
+        yield Problem("scrape_interval", found, "60s is one data point")
+
+
+def without_repetition(found: Iterable[Problem]) -> list[Problem]:
+    """One line per finding, in the given order: two roles may specify the same variable."""
+    return list({(problem.variable, problem.found): problem for problem in found}.values())
+
+
+def message(found: list[Problem], secrets: Iterable[str]) -> str:
+    """The refusal as the operator reads it; should a secret have got into it, it is masked."""
+    what = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+    text = "\n".join([f"{what}, nothing was changed:", *(f"  {n}. {p}" for n, p in enumerate(found, 1))])
+    for secret in secrets:
+        text = text.replace(secret, "(secret)") if len(secret) >= 6 else text
+    return text
+
+
+def masked_secrets(settings: Settings) -> list[str]:
+    """Values of vault_ variables that are secrets and not placeholders."""
+    values = [str(value) for name, value in settings.items() if name.startswith("vault_") and value]
+    return [value for value in values if not preflight_settings.PLACEHOLDER.fullmatch(value)]
