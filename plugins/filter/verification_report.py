@@ -1,0 +1,166 @@
+"""What a verification asks, taken from the catalogue, and its answer as table, text, JSON and JUnit XML."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+from ansible.errors import AnsibleFilterError
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+_DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
+_WORDS = {"ok": "ok", "failed": "FAILED", "consequence": "consequence", "skipped": "skipped"}
+
+Checks = Sequence[Mapping[str, Any]]
+
+
+def prometheus_duration_seconds(duration: Any) -> int:
+    """Seconds of a Prometheus duration such as 15s or 1m30s, rounded up."""
+    text = str(duration)
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise AnsibleFilterError(f"{text!r} is not a duration: write 15s, 1m or 1m30s")
+    return -int(-sum(int(number) * _UNITS[unit] for number, unit in parts) // 1)
+
+
+def probed_sources(
+    catalogue: Mapping[str, Mapping[str, Any]], published: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The enabled sources of the catalogue with what metric_probe needs of them.
+
+    `published`: source -> port on 127.0.0.1 of the host that must answer too.
+    """
+    sources = []
+    for name, entry in catalogue.items():
+        if not entry["enabled"]:
+            continue
+        source = {key: entry[key] for key in ("job", "project", "service", "port", "path", "promised")}
+        source |= {"name": name, "published_port": int(published.get(name, 0))}
+        source |= {key: entry[key] for key in ("scheme", "likely_causes") if key in entry}
+        if "scrape_timeout" in entry:
+            source["timeout"] = float(prometheus_duration_seconds(entry["scrape_timeout"]))
+        sources.append(source)
+    return sources
+
+
+def verification_failures(checks: Checks) -> list[Mapping[str, Any]]:
+    """The checks that fail by themselves: consequences of another failure are not among them."""
+    return [check for check in checks if check["status"] == "failed"]
+
+
+def verification_table(checks: Checks) -> str:
+    """One line per check; the name of a source stands on its first line alone."""
+    rows = [("SOURCE", "CHECK", "RESULT", "WHAT CAME")]
+    previous = ""
+    for check in checks:
+        source = "" if check["source"] == previous else check["source"]
+        previous = check["source"]
+        rows.append((source, check["check"], _WORDS[check["status"]], _shortened(check["got"])))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
+        for row in rows
+    )
+
+
+def _shortened(text: str, limit: int = 90) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def verification_explanation(checks: Checks) -> str:
+    """What failed and why, one paragraph per failure, and which checks are only consequences."""
+    failures = verification_failures(checks)
+    culprits = list(dict.fromkeys(check["source"] for check in failures))
+    paragraphs = [f"Verification failed: {', '.join(culprits)} ({len(failures)} of {len(checks)} checks)."]
+    for check in failures:
+        paragraphs.append(
+            f"{check['source']}, {check['check']}\n"
+            f"  asked     {check['asked']}\n"
+            f"  expected  {check['expected']}\n"
+            f"  came      {check['got']}\n"
+            f"  likely    {check['likely_cause'] or 'unknown'}"
+        )
+    consequences: dict[str, list[str]] = {}
+    for check in checks:
+        if check["status"] == "consequence":
+            consequences.setdefault(check["likely_cause"], []).append(f"{check['source']} {check['check']}")
+    paragraphs += [
+        f"Not judged {reason}:\n  {', '.join(names)}" for reason, names in sorted(consequences.items())
+    ]
+    return "\n\n".join(paragraphs)
+
+
+def verification_json(checks: Checks, host: str, finished: str, seconds: float) -> str:
+    """The checks as a JSON document."""
+    document = {
+        "host": host,
+        "finished": finished,
+        "seconds": seconds,
+        "passed": not verification_failures(checks),
+        "checks": [{key: value for key, value in check.items() if key != "waiting"} for check in checks],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def verification_junit(checks: Checks, host: str, finished: str, seconds: float) -> str:
+    """The checks as JUnit XML: a suite per source. Consequences are skipped cases that give their reason."""
+    root = ElementTree.Element("testsuites", name=f"soundcheck {host}", time=f"{seconds:.1f}")
+    _count(root, checks)
+    for name in dict.fromkeys(check["source"] for check in checks):
+        mine = [check for check in checks if check["source"] == name]
+        suite = ElementTree.SubElement(
+            root, "testsuite", name=str(name), hostname=host, timestamp=finished.removesuffix("Z")
+        )
+        _count(suite, mine)
+        for check in mine:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=f"soundcheck.{name}", name=str(check["check"])
+            )
+            _outcome(case, check)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _count(element: ElementTree.Element, checks: Checks) -> None:
+    element.set("tests", str(len(checks)))
+    element.set("failures", str(len(verification_failures(checks))))
+    element.set("errors", "0")
+    element.set("skipped", str(sum(check["status"] in ("consequence", "skipped") for check in checks)))
+
+
+def _outcome(case: ElementTree.Element, check: Mapping[str, Any]) -> None:
+    if check["status"] == "failed":
+        failure = ElementTree.SubElement(case, "failure", message=_printable(check["got"]))
+        failure.text = _printable(
+            f"asked {check['asked']}; expected {check['expected']}; likely {check['likely_cause']}"
+        )
+    elif check["status"] == "consequence":
+        reason = f"{check['got']}: {check['likely_cause']}"
+        ElementTree.SubElement(case, "skipped", message=_printable(reason))
+    elif check["status"] == "skipped":
+        ElementTree.SubElement(case, "skipped", message=_printable(check["got"]))
+    else:
+        ElementTree.SubElement(case, "system-out").text = _printable(f"{check['asked']}: {check['got']}")
+
+
+def _printable(text: Any) -> str:
+    """XML 1.0 forbids control characters, which an answer of a broken service may hold."""
+    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", str(text))
+
+
+class FilterModule:
+    """Filters of the verification."""
+
+    def filters(self) -> dict[str, Any]:
+        return {
+            "prometheus_duration_seconds": prometheus_duration_seconds,
+            "probed_sources": probed_sources,
+            "verification_failures": verification_failures,
+            "verification_table": verification_table,
+            "verification_explanation": verification_explanation,
+            "verification_json": verification_json,
+            "verification_junit": verification_junit,
+        }

@@ -1,0 +1,176 @@
+"""Ask: metrics pages, the Docker engine, the Prometheus HTTP API. Answers and problems, no judgement."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import socket
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+from .exposition import Exposition, ExpositionError, parse
+from .metric_probe_facts import Container, Problem, Promise, Scrape, containers_of
+
+# A page of metrics is a few hundred kilobytes; whatever is larger is something else.
+_PAGE_BYTES = 32 * 1024 * 1024
+_LOOKBACK = "1h"
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A metrics page that redirects is a finding, and the credentials of a query must not travel on."""
+
+    def redirect_request(self, *_arguments: Any) -> None:
+        return None
+
+
+def fetch(
+    url: str,
+    timeout: float,
+    headers: dict[str, str] | None = None,
+    form: dict[str, str] | None = None,
+    *,
+    direct: bool = True,
+) -> tuple[bytes, Problem | None]:
+    """One HTTP request. `direct`: do not use a proxy from the environment, the peer is on this host."""
+    handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+    if direct:
+        handlers.append(urllib.request.ProxyHandler({}))
+    data = urllib.parse.urlencode(form).encode() if form else None
+    request = urllib.request.Request(url, data=data, headers=headers or {})
+    try:
+        with urllib.request.build_opener(*handlers).open(request, timeout=timeout) as response:
+            return response.read(_PAGE_BYTES), None
+    except urllib.error.HTTPError as error:
+        return b"", _status_problem(error)
+    except urllib.error.URLError as error:
+        return b"", _network_problem(error.reason, timeout)
+    except (OSError, http.client.HTTPException) as error:
+        return b"", _network_problem(error, timeout)
+
+
+def _status_problem(error: urllib.error.HTTPError) -> Problem:
+    text = f"HTTP {error.code} {error.reason}"
+    location = error.headers.get("Location") if error.headers else None
+    if location:
+        return Problem("status", f"{text} to {location}", error.code)
+    try:
+        body = error.read(2000).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        body = ""
+    # Prometheus explains in JSON; an HTML page explains nothing that fits a line.
+    try:
+        detail = str(json.loads(body).get("error", ""))
+    except (ValueError, AttributeError):
+        detail = "" if "<" in body else body
+    detail = " ".join(detail.split())[:200]
+    return Problem("status", f"{text}: {detail}" if detail else text, error.code)
+
+
+def _network_problem(reason: object, timeout: float) -> Problem:
+    if isinstance(reason, ConnectionRefusedError):
+        return Problem("refused", "connection refused")
+    if isinstance(reason, (TimeoutError, socket.timeout)):
+        return Problem("timeout", f"no answer within {timeout:g} s")
+    return Problem("unreachable", str(reason) or type(reason).__name__)
+
+
+def scrape(url: str, host: str, timeout: float) -> tuple[Scrape, Exposition]:
+    """Read a metrics page. `host`: the name under which the collector asks, which Django must accept."""
+    body, problem = fetch(url, timeout, {"Host": host, "Accept": "text/plain;version=0.0.4"})
+    if problem:
+        return Scrape(url, problem), Exposition()
+    try:
+        page = parse(body.decode("utf-8"))
+    except (ExpositionError, UnicodeDecodeError) as error:
+        return Scrape(url, Problem("content", f"not a metrics page: {error}")), Exposition()
+    return Scrape(url, None, page.counts(), frozenset(page.announced())), page
+
+
+def docker(*arguments: str, timeout: float = 30.0) -> tuple[int, str, str]:
+    """Run the Docker client; a missing client and a silent engine are status 127 and 124."""
+    try:
+        done = subprocess.run(
+            ["docker", *arguments], capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except FileNotFoundError:
+        return 127, "", "there is no docker command on this host"
+    except subprocess.TimeoutExpired:
+        return 124, "", f"no answer within {timeout:g} s"
+    return done.returncode, done.stdout, done.stderr
+
+
+def containers(projects: list[str]) -> tuple[tuple[Container, ...], str]:
+    """Containers of the compose projects, running or not, and why Docker gave none."""
+    code, out, err = docker("ps", "-aq", "--no-trunc", "--filter", "label=com.docker.compose.project")
+    if code != 0:
+        return (), (err.strip().splitlines() or ["docker ps failed"])[-1]
+    identities = out.split()
+    if not identities:
+        return (), ""
+    # A container may be gone between the two calls; inspect then prints the others and exits with 1.
+    _code, out, _err = docker("inspect", *identities)
+    found = containers_of(json.loads(out or "[]"))
+    return tuple(container for container in found if container.project in projects), ""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A Prometheus HTTP API, embedded or Grafana Cloud's, limited to the series of this deployment."""
+
+    url: str
+    username: str
+    password: str
+    labels: dict[str, str]
+    timeout: float = 15.0
+
+    def selector(self, **labels: str) -> str:
+        matchers = {**labels, **self.labels}
+        return ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in matchers.items())
+
+    def query(self, expression: str) -> tuple[list[dict[str, Any]], Problem | None]:
+        """An instant query. POST: with a dozen metric names it would be a long URL."""
+        headers = {}
+        if self.username:
+            token = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+            headers["Authorization"] = f"Basic {token}"
+        host = urllib.parse.urlsplit(self.url).hostname or ""
+        body, problem = fetch(
+            f"{self.url.rstrip('/')}/api/v1/query",
+            self.timeout,
+            headers,
+            {"query": expression},
+            direct=host in ("127.0.0.1", "localhost", "::1"),
+        )
+        if problem:
+            return [], problem
+        try:
+            result = json.loads(body)["data"]["result"]
+            return list(result), None
+        except (ValueError, KeyError, TypeError):
+            return [], Problem("content", f"not an answer of a Prometheus API: {body[:80]!r}")
+
+    def fresh_query(self, job: str, promised: tuple[Promise, ...], window: int) -> str:
+        """Names, and the labels the promises speak of, that have samples within the window.
+
+        last_over_time keeps the names, where timestamp() would drop them: one query serves a whole source.
+        """
+        names = "|".join(sorted({promise.stored for promise in promised}))
+        labels = sorted({label for promise in promised for label in promise.labels})
+        grouping = ", ".join(["__name__", *labels])
+        return (
+            f'count by ({grouping}) (last_over_time({{__name__=~"{names}",{self.selector(job=job)}}}'
+            f"[{window}s]))"
+        )
+
+    def age(self, name: str, job: str) -> float | None:
+        """Seconds since the last sample of a metric, None when the last hour holds none."""
+        expression = (
+            f"time() - max(max_over_time(timestamp({name}{{{self.selector(job=job)}}})[{_LOOKBACK}:30s]))"
+        )
+        result, _problem = self.query(expression)
+        return float(result[0]["value"][1]) if result else None
