@@ -148,7 +148,7 @@ class ActionModule(ActionBase):
 
 
 def settled(survey: dict[str, Any]) -> bool:
-    """Whether a survey taken earlier in this run still tells the truth: nothing was left to install or load."""
+    """Whether an earlier survey of this run still tells the truth: nothing was left to install or load."""
     return bool(survey.get("docker", {}).get("reachable")) and survey.get("images_missing") == []
 
 
@@ -163,8 +163,7 @@ def options(path: Path) -> dict[str, Any]:
 def idle_roles(settings: dict[str, Any]) -> set[str]:
     """Roles that this inventory does not run, whose required variables it need not set."""
     telemetry = {"cadvisor", "node_exporter", "celery_exporter", "postgres_exporter"}
-    idle = (COLLECTORS | telemetry) - set(active_telemetry_roles(settings))
-    return idle
+    return (COLLECTORS | telemetry) - set(active_telemetry_roles(settings))
 
 
 def error_problems(name: str, error: str) -> list[Problem]:

@@ -30,7 +30,7 @@ def data_points(settings: Settings) -> Iterator[Problem]:
         return
     seconds = int(interval[:-1]) * SECONDS.get(interval[-1], 60)
     if 0 < seconds < 60:
-        found = f"{interval} makes {60 / seconds:.0f} data points per minute and series, and Grafana Cloud bills them"
+        found = f"{interval} makes {60 / seconds:.0f} data points per minute and series, which are billed"
         yield Problem("scrape_interval", found, "60s is one data point")
 
 

@@ -20,7 +20,7 @@ AT_LEAST_ONE = (
     "telemetry_start_timeout",
 )
 PLACEHOLDER = re.compile(
-    r"change[-_ ]?me.*|replace[-_ ]?me.*|password\d*|passwd|secret|example|todo|test|guest|admin|x{3,}|\.{3,}|<.*>",
+    r"(change|replace)[-_ ]?me.*|password\d*|passwd|secret|example|todo|test|guest|admin|x{3,}|\.{3,}|<.*>",
     re.IGNORECASE,
 )
 VAULT_FILE = "the vault file of the inventory, group_vars/all/vault.yml (vault.example.yml lists them all)"

@@ -132,7 +132,7 @@ def images_present(references: Iterable[str], images: Iterable[Mapping[str, Any]
 
 
 def familiar(reference: str) -> str:
-    """A reference as the engine lists it: Docker Hub's prefixes left out, the tag named, a digest before a tag."""
+    """A reference as the engine lists it: without Docker Hub's prefixes, with a tag, or a digest instead."""
     name, _, digest = reference.partition("@")
     for prefix in ("docker.io/", "index.docker.io/"):
         name = name[len(prefix) :] if name.startswith(prefix) else name

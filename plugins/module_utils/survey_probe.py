@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import ssl
 import urllib.error
 import urllib.request
@@ -34,12 +35,12 @@ def _ask(url: str, proxies: Mapping[str, str], timeout: float) -> str:
     handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
     if proxies:
         handlers.append(urllib.request.ProxyHandler(dict(proxies)))
-    request = urllib.request.Request(url, method="HEAD")
     try:
+        request = urllib.request.Request(url, method="HEAD")
         with urllib.request.build_opener(*handlers).open(request, timeout=timeout):
             return ""
     except urllib.error.HTTPError as error:
         # 401 is how a registry greets; a gateway that cannot reach it says 502 to 504, a filter 403 or 407.
         return f"HTTP status {error.code}" if error.code in {403, 407, 502, 503, 504} else ""
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         return str(getattr(error, "reason", error))

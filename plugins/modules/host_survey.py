@@ -6,7 +6,7 @@ module: host_survey
 short_description: Learn in one round trip what a deploy needs to know of a host
 description:
   - Reads the operating system, memory, disks, listening ports and the Docker engine of a host.
-  - Stands in for Ansible's own facts in this project, which cost a round trip and hold neither ports nor images.
+  - Stands in for Ansible's own facts, which cost a round trip and hold neither ports nor images.
   - Changes nothing. Needs root to see which process holds a port.
 options:
   images:
@@ -73,17 +73,18 @@ disks:
   returned: always
 listening:
   description:
-    - Every listening TCP port with C(address), C(port), C(pid), C(process) and, where a container publishes it,
-      C(container), C(project) and C(service).
+    - Every listening TCP port with C(address), C(port), C(pid), C(process) and, where a container
+      publishes it, C(container), C(project) and C(service).
   type: list
   elements: dict
   returned: always
 docker:
   description:
-    - C(installed), C(package) (docker.io, docker-ce, moby-engine, snap or empty), C(client_version), C(compose_version),
-      C(reachable), C(error), C(unit_state) (what systemd says of a daemon that does not answer).
+    - C(installed), C(package) (docker.io, docker-ce, moby-engine, snap or empty), C(client_version),
+      C(compose_version), C(reachable), C(error), C(unit_state) (systemd's word on a silent daemon).
     - Of a daemon that answers C(server_version), C(api_version), C(api_version_minimum), C(storage_driver),
-      C(containerd_image_store), C(cgroup_driver), C(cgroup_version), C(data_root), C(proxies), C(registry_mirrors).
+      C(containerd_image_store), C(cgroup_driver), C(cgroup_version), C(data_root), C(proxies),
+      C(registry_mirrors).
   type: dict
   returned: always
 images_present:
@@ -189,7 +190,7 @@ def archives(directory: str | None) -> dict[str, Any]:
 
 
 def addresses(parameters: dict[str, Any], missing: list[str], docker: dict[str, Any]) -> list[str]:
-    """What to ask: the registries of missing images (a mirror stands for Docker Hub) and further addresses."""
+    """What to ask: registries of missing images (a mirror stands for Docker Hub) and further addresses."""
     if not missing:
         return []
     urls = list(parameters["urls"])
