@@ -9,14 +9,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
+from typing import Any
 
 from celery import Celery, shared_task
 from celery.app.utils import find_app
+from kombu.exceptions import OperationalError
 
 NAME = "soundcheck.canary"
 CONNECT_SECONDS = 5
 RETRIES = 2
+# A broker that accepts and then says nothing, or that blocks publishers, has no timeout of its own.
+DEADLINE_SECONDS = 20
 # A canary that finds no worker must not lie in the queue until the next deploy.
 EXPIRES_SECONDS = 600
 
@@ -52,6 +57,10 @@ def send(app: Celery, queues: list[str]) -> dict[str, str]:
         }
 
 
+def _give_up(*_: Any) -> None:
+    raise TimeoutError(f"no answer within {DEADLINE_SECONDS} s")
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m soundcheck_canary", description="Send one canary per queue."
@@ -62,12 +71,17 @@ def main(arguments: list[str]) -> int:
     )
     options = parser.parse_args(arguments)
     app = find_app(options.app)
+    broker = app.connection_for_write()
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(DEADLINE_SECONDS)
     try:
         sent = send(app, options.queues)
-    except (OSError, app.connection_for_write().connection_errors) as error:
-        where = app.connection_for_write().as_uri()  # as_uri() hides the password
+    except (OSError, OperationalError, *broker.connection_errors, *broker.channel_errors) as error:
+        where = broker.as_uri()  # without the password
         print(f"the broker at {where} took no canary: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    finally:
+        signal.alarm(0)
     print(json.dumps({"sent": sent}))
     return 0
 
