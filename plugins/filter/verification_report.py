@@ -12,6 +12,8 @@ from ansible.errors import AnsibleFilterError
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 _DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
+# G7: a sample of the last five minutes is fresh where the exporter stamps samples with its own, older times.
+_STAMPED_FRESH_SECONDS = 300
 _WORDS = {"ok": "ok", "failed": "FAILED", "consequence": "consequence", "skipped": "skipped"}
 
 Checks = Sequence[Mapping[str, Any]]
@@ -42,6 +44,8 @@ def probed_sources(
         source |= {key: entry[key] for key in ("scheme", "likely_causes") if key in entry}
         if "scrape_timeout" in entry:
             source["timeout"] = float(prometheus_duration_seconds(entry["scrape_timeout"]))
+        if entry.get("honor_timestamps"):
+            source["fresh_seconds"] = _STAMPED_FRESH_SECONDS
         sources.append(source)
     return sources
 

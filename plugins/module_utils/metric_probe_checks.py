@@ -264,7 +264,7 @@ class _Evaluation:
             "remote write",
             FAILED,
             asked=f"{self.facts.backend_url}, samples of any source",
-            expected=f"samples of the last {self.facts.fresh_seconds} s",
+            expected="fresh samples",
             got=f"none of {len(asked)} sources",
             likely_cause=(
                 "the collector scrapes but nothing arrives: vault_metrics_write_password or its user is"
@@ -282,7 +282,7 @@ class _Evaluation:
             "backend",
             OK,
             asked=answer.query if answer else f"{self.facts.backend_url}/api/v1/query",
-            expected=f"samples of the last {self.facts.fresh_seconds} s of {len(names)} metrics",
+            expected=f"samples of the last {source.fresh_seconds} s of {len(names)} metrics",
             got="",
         )
         if SKIPPED in (self.endpoints[source.name].status, self.backend.status) or answer is None:

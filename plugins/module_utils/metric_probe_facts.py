@@ -39,6 +39,8 @@ class Source:
     scheme: str = "http"
     timeout: float = 10.0
     published_port: int = 0
+    # Age up to which a sample in the backend is fresh.
+    fresh_seconds: int = 60
     promised: tuple[Promise, ...] = ()
     likely_causes: Mapping[str, str] = field(default_factory=dict)
 
@@ -156,7 +158,6 @@ class Facts:
     workers: tuple[Worker, ...]
     collector: str
     backend_url: str
-    fresh_seconds: int
     check_mode: bool = False
     engine_problem: str = ""
     containers: tuple[Container, ...] = ()
@@ -174,11 +175,15 @@ class Facts:
         return next((source for source in self.sources if source.name == name), None)
 
 
-def sources_of(parameters: list[dict[str, Any]]) -> tuple[Source, ...]:
-    """Sources from the module's parameters."""
+_CONVERTED = ("promised", "likely_causes", "fresh_seconds")
+
+
+def sources_of(parameters: list[dict[str, Any]], fresh_seconds: int) -> tuple[Source, ...]:
+    """Sources from the module's parameters; `fresh_seconds` is for those that name none of their own."""
     return tuple(
         Source(
-            **{key: value for key, value in entry.items() if key not in ("promised", "likely_causes")},
+            **{key: value for key, value in entry.items() if key not in _CONVERTED},
+            fresh_seconds=entry.get("fresh_seconds") or fresh_seconds,
             promised=tuple(
                 Promise(
                     exposed=promise["exposed"],

@@ -53,7 +53,6 @@ class Plan:
     projects: tuple[str, ...]
     collector: str
     backend: Backend
-    fresh_seconds: int
     timeout: float
     monotonic_source: str
     monotonic_prefix: str
@@ -78,7 +77,6 @@ class Run:
             workers=self.plan.workers,
             collector=self.plan.collector,
             backend_url=self.plan.backend.url,
-            fresh_seconds=self.plan.fresh_seconds,
             check_mode=self.plan.check_mode,
         )
 
@@ -152,7 +150,7 @@ class Run:
         _result, self.facts.backend_problem = self.plan.backend.query("vector(1)")
 
     def _ask_stored(self, source: Source) -> None:
-        query = self.plan.backend.fresh_query(source.job, source.promised, self.plan.fresh_seconds)
+        query = self.plan.backend.fresh_query(source.job, source.promised, source.fresh_seconds)
         result, problem = self.plan.backend.query(query)
         self.facts.stored[source.name] = Stored(query, problem, tuple(entry["metric"] for entry in result))
 
@@ -176,7 +174,7 @@ class Run:
 
     def _targets_in_backend(self) -> Targets:
         backend = self.plan.backend
-        expression = f"last_over_time(up{{{backend.selector()}}}[{self.plan.fresh_seconds}s])"
+        expression = f"up{{{backend.selector()}}}"
         result, problem = backend.query(expression)
         found = tuple(
             Target(

@@ -28,6 +28,9 @@ options:
         description: Port on 127.0.0.1 of the host that must answer too; 0 for none.
         type: int
         default: 0
+      fresh_seconds:
+        description: Age in seconds up to which a sample of this source is fresh; O(fresh_seconds) if missing.
+        type: int
       promised:
         description: Metrics that must have samples.
         type: list
@@ -147,6 +150,7 @@ SOURCE = {
     "scheme": {"type": "str", "default": "http"},
     "timeout": {"type": "float", "default": 10.0},
     "published_port": {"type": "int", "default": 0},
+    "fresh_seconds": {"type": "int"},
     "promised": {"type": "list", "elements": "dict", "required": True, "options": PROMISE},
     "likely_causes": {"type": "dict"},
 }
@@ -183,7 +187,7 @@ def main() -> None:
     given = module.params
     started = time.monotonic()
     plan = Plan(
-        sources=sources_of(given["sources"]),
+        sources=sources_of(given["sources"], given["fresh_seconds"]),
         workers=tuple(Worker(entry["name"], tuple(entry["queues"])) for entry in given["workers"]),
         projects=(given["app_project"], given["telemetry_project"]),
         collector=given["collector"],
@@ -193,7 +197,6 @@ def main() -> None:
             given["backend_password"],
             {str(name): str(value) for name, value in given["backend_labels"].items()},
         ),
-        fresh_seconds=given["fresh_seconds"],
         # Plain reading: what is not right now is told as it is.
         timeout=0 if module.check_mode else given["timeout"],
         monotonic_source=given["monotonic_source"],

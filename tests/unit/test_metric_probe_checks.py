@@ -87,7 +87,6 @@ def healthy() -> Facts:
         workers=(Worker("celery", ("default",)), Worker("celery-ai", ("ai_queue",))),
         collector="prometheus_agent",
         backend_url="http://127.0.0.1:9090",
-        fresh_seconds=60,
         containers=tuple(
             Container(
                 f"id-{service}", f"{project}-{service}-1", project, service, "running", address="172.18.0.2"
