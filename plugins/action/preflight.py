@@ -48,6 +48,7 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 COLLECTORS = {"grafana_agent", "alloy", "prometheus_agent"}
 # Worked out by the role container_images, no options of it.
 DERIVED = ("container_images_refs", "container_images_versions", "container_images_wanted")
+NEEDED_BY = "is not set but needed by"
 LARGEST_INVENTORY_FILE = 2**20
 
 
@@ -136,6 +137,13 @@ class ActionModule(ActionBase):
                     found += error_problems(name, errors[name])
                 elif spec.get("required") and name not in available and role_name not in idle:
                     found += [] if name.startswith("vault_") else [missing_problem(name, spec)]
+        # A required variable that is not set has its own line; those that are made of it add nothing.
+        unset = {problem.variable for problem in found if not problem.found.startswith(NEEDED_BY)}
+        found = [
+            problem
+            for problem in found
+            if not (problem.variable in unset and problem.found.startswith(NEEDED_BY))
+        ]
         # What is derived from a variable already named fails with it.
         if not found:
             found += [
@@ -173,7 +181,7 @@ def error_problems(name: str, error: str) -> list[Problem]:
         return []
     if undefined:
         missing = undefined.group(1)
-        return [Problem(missing, f"is not set, and {name} needs it", "set it in group_vars of the inventory")]
+        return [Problem(missing, f"{NEEDED_BY} {name}", "set it in group_vars of the inventory")]
     return [Problem(name, " ".join(error.split()), "correct its template")]
 
 

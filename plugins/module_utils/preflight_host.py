@@ -96,7 +96,9 @@ def _holder(listener: Survey) -> str:
         return f"the service {listener['service']} of the compose project {listener['project']}"
     if listener["container"]:
         return f"the container {listener['container']}"
-    return f"{listener['process'] or 'an unknown process'} (pid {listener['pid']})"
+    if listener["process"]:
+        return f"{listener['process']} (pid {listener['pid']})"
+    return "a process that this user may not see"
 
 
 def docker(settings: Settings, survey: Survey) -> Iterator[Problem]:
@@ -134,12 +136,20 @@ def image_sources(settings: Settings, survey: Survey) -> Iterator[Problem]:
     missing = [ref for ref in wanted(settings).values() if ref not in survey.get("images_present", [])]
     if not missing:
         return
+    absent = f"{len(missing)} of {len(wanted(settings))} images are missing on the server"
+    archives = survey.get("archives", {})
+    if settings.get("container_images_source") == "archive" and not archives.get("files"):
+        state = "is empty" if archives.get("exists") else "does not exist"
+        yield Problem(
+            "container_images_archive_directory",
+            f"{absent} and {archives.get('directory') or 'the directory'} {state}",
+            "copy the exported archives into it",
+        )
     for probe in survey.get("probes", []):
         if not probe["reachable"]:
             yield Problem(
                 "container_images_source",
-                f"{len(missing)} images are missing on the server and {probe['url']} is out of its reach "
-                f"({probe['error']})",
+                f"{absent} and {probe['url']} is out of its reach ({probe['error']})",
                 "open the way, give the Docker daemon a proxy, or set container_images_source: archive",
             )
 

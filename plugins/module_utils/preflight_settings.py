@@ -23,7 +23,7 @@ PLACEHOLDER = re.compile(
     r"(change|replace)[-_ ]?me.*|password\d*|passwd|secret|example|todo|test|guest|admin|x{3,}|\.{3,}|<.*>",
     re.IGNORECASE,
 )
-VAULT_FILE = "the vault file of the inventory, group_vars/all/vault.yml (vault.example.yml lists them all)"
+VAULT_FILE = "the vault file of the inventory (group_vars/all/vault.yml)"
 TLS_MODES = {"require", "verify-ca", "verify-full"}
 
 

@@ -8,6 +8,7 @@ roles use the value as it stands and a comma-separated string would fall apart i
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -86,12 +87,13 @@ def unknown_variables(names: Iterable[str], known: Mapping[str, set[str]]) -> It
         if not roles or any(name in variables for variables in known.values()):
             continue
         role = max(roles, key=len)
-        guess = did_you_mean(name, known[role])
+        # Names of one role share their beginning: less likeness than this is mere prefix.
+        guess = did_you_mean(name, known[role], likeness=0.75)
         yield Problem(name, f"is not a variable of role {role}{guess}", "correct or remove it")
 
 
-def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.75)
+def did_you_mean(name: str, candidates: Iterable[str], likeness: float = 0.6) -> str:
+    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=likeness)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -103,7 +105,7 @@ def _shown(value: Any) -> str:
 
 
 def _sentence(spec: Spec) -> str:
-    """The first sentence of an option's description."""
+    """The first sentence of an option's description, without Ansible's markup."""
     description = spec.get("description", "")
     text = description[0] if isinstance(description, list) and description else str(description)
-    return text.split(". ")[0].rstrip(".") or "it has no default"
+    return re.sub(r"\b[A-Z]\((.*?)\)", r"\1", text.split(". ")[0]).rstrip(".") or "it has no default"

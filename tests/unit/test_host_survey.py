@@ -45,7 +45,7 @@ TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retr
    2: 0100007F:1F40 0100007F:C3A2 01 00000000:00000000 00:00000000 00000000     0        0 9190 1
 """
 ANY_V6 = "0" * 32
-TCP6 = f"""  sl  local_address        remote_address       st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+TCP6 = f"""  sl  local_address remote_address st tx_queue rx_queue tr tm->when retrnsmt uid timeout inode
    0: {ANY_V6}:0016 {ANY_V6}:0000 0A 00000000:00000000 00:00000000 00000000     0        0 800 1
    1: {"0" * 24}01000000:2382 {ANY_V6}:0000 0A 00000000:00000000 00:00000000 00000000     0        0 801 1
 """

@@ -288,6 +288,10 @@ SURVEY_REFUSED = [
         "alloy_port: 12345 is taken by the service web of the compose project shop",
     ),
     (
+        {"listening/0": listener(8000, pid=0)},
+        "app_stack_backend_port: 8000 is taken by a process that this user may not see",
+    ),
+    (
         {"listening/0": listener(15692, process="docker-proxy", container="old-broker")},
         "rabbitmq_prometheus_port: 15692 is taken by the container old-broker",
     ),
@@ -314,7 +318,7 @@ SURVEY_REFUSED = [
             "images_present": [],
             "probes": [{"url": "https://ghcr.io/v2/", "reachable": False, "error": "timed out"}],
         },
-        "container_images_source: 6 images are missing on the server and https://ghcr.io/v2/ is out of",
+        "container_images_source: 6 of 6 images are missing on the server and https://ghcr.io/v2/ is out of",
     ),
 ]
 
@@ -460,6 +464,18 @@ def test_without_docker_engine_a_silent_docker_is_refused(installed: bool, expec
     assert refusals(sound_settings(), survey) == []
     (problem,) = refusals({**sound_settings(), "docker_engine_manage": False}, survey)
     assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(("exists", "state"), [(False, "does not exist"), (True, "is empty")])
+def test_missing_archives_are_refused(exists: bool, state: str) -> None:
+    settings = {**sound_settings(), "container_images_source": "archive"}
+    archives = {"directory": "/srv/archives", "exists": exists, "files": []}
+    survey = {**sound_survey(), "archives": archives, "images_present": []}
+    (problem,) = refusals(settings, survey)
+    expected = f"6 of 6 images are missing on the server and /srv/archives {state}"
+    assert problem.startswith(f"container_images_archive_directory: {expected}")
+    assert refusals(settings, {**survey, "archives": {**archives, "files": ["app.tar"]}}) == []
+    assert refusals(settings, {**sound_survey(), "archives": archives}) == []
 
 
 def test_images_that_are_present_need_no_registry() -> None:

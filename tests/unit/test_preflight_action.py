@@ -1,0 +1,181 @@
+"""The preflight as a playbook meets it: one run of Ansible, and the decisions of the action plugin."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.action import preflight
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "k3EpThisOutOfMessages"
+
+INVENTORY: dict[str, Any] = {
+    "ansible_connection": "local",
+    "ansible_python_interpreter": sys.executable,
+    "soundcheck_root": str(ROOT),
+    "soundcheck_templates": f"{ROOT}/templates",
+    "soundcheck_artifacts": "/nonexistent",
+    "environment_name": "test",
+    "locale": "en",
+    "collector": "prometheus_agent",
+    "database": "embedded",
+    "metrics_destination": "embedded",
+    "scrape_interval": "60s",
+    "container_images_source": "debian",
+    # No image is wanted: what the machine of this test holds is not the question.
+    "container_images_wanted": [],
+    "container_images_refs": {},
+    "container_images_versions": {},
+    "preflight_package_urls": [],
+    "preflight_disk_minimum": "1M",
+    "vault_django_secret_key": SECRET,
+    "vault_database_password": SECRET,
+    "vault_rabbitmq_password": SECRET,
+    "vault_metrics_write_password": SECRET,
+    "vault_metrics_read_password": SECRET,
+}
+PLAY = """---
+- name: Check
+  hosts: all
+  gather_facts: false
+  roles:
+    - role: preflight
+"""
+
+
+def deploy(folder: Path, **changes: Any) -> str:
+    """Run the role against this machine; the inventory's values as changed, None leaves one out."""
+    variables = {name: value for name, value in {**INVENTORY, **changes}.items() if value is not None}
+    (folder / "group_vars").mkdir()
+    (folder / "group_vars" / "all.yml").write_text(json.dumps(variables), encoding="utf-8")
+    (folder / "hosts").write_text("server\n", encoding="utf-8")
+    (folder / "play.yml").write_text(PLAY, encoding="utf-8")
+    done = subprocess.run(
+        ["ansible-playbook", "-i", str(folder / "hosts"), str(folder / "play.yml"), "--check"],
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
+    """Bad input: unknown collector and locale, misspelt variables, missing and placeholder secrets, sizes."""
+    output = deploy(
+        tmp_path,
+        collector="grafana",
+        locale="de",
+        environment_name=None,
+        app_stack_wrokers=[],
+        app_stack_workers=[{"name": "w", "queues": ["default"], "concurency": 1, "memory": "512X"}],
+        app_stack_backend_memory="512",
+        app_stack_allowed_hosts="{{ [my_domain] }}",
+        vault_django_secret_key=None,
+        vault_rabbitmq_password="changeme",
+    )
+    for expected in (
+        "problems, nothing was changed:",
+        "collector: `grafana` is unknown; did you mean grafana_agent?",
+        "locale: `de` is unknown; set it to one of en, ko",
+        "environment_name: is not set; set it: Value of the external label environment",
+        "app_stack_wrokers: is not a variable of role app_stack; did you mean app_stack_workers?",
+        "app_stack_workers[0].concurency: is not a key of app_stack_workers[0]; did you mean concurrency?",
+        "app_stack_workers[0].concurrency: is missing",
+        "app_stack_workers[0].memory: `512X`",
+        "app_stack_backend_memory: `512`",
+        "my_domain: is not set but needed by app_stack_allowed_hosts",
+        "vault_django_secret_key: is not set; set it in the vault file",
+        "vault_rabbitmq_password: is still a placeholder",
+    ):
+        assert expected in output, output
+    assert "metric_catalogue_external_labels" not in output
+    assert "Traceback" not in output
+    assert SECRET not in output
+    assert "changed=0" in output
+
+
+@pytest.mark.parametrize(
+    ("survey", "settled"),
+    [
+        ({"docker": {"reachable": True}, "images_missing": []}, True),
+        ({"docker": {"reachable": False}, "images_missing": []}, False),
+        ({"docker": {"reachable": True}, "images_missing": ["rabbitmq:4"]}, False),
+        ({}, False),
+    ],
+)
+def test_a_survey_is_taken_again_when_an_earlier_play_had_work_to_do(
+    survey: dict[str, Any], settled: bool
+) -> None:
+    assert preflight.settled(survey) is settled
+
+
+def test_an_undefined_variable_becomes_a_sentence() -> None:
+    (problem,) = preflight.error_problems("app_stack_url", "Error while resolving: 'domain' is undefined")
+    assert str(problem) == (
+        "domain: is not set but needed by app_stack_url; set it in group_vars of the inventory"
+    )
+    # Secrets have a rule of their own, which says in which file.
+    assert preflight.error_problems("app_stack_broker_url", "'vault_rabbitmq_password' is undefined") == []
+    (problem,) = preflight.error_problems("app_stack_url", "Syntax error\n  in template")
+    assert str(problem) == "app_stack_url: Syntax error in template; correct its template"
+
+
+def test_roles_that_do_not_run_need_no_variables() -> None:
+    settings = {
+        "collector": "alloy",
+        "metrics_destination": "grafana_cloud",
+        "postgres_exporter_enabled": False,
+    }
+    assert preflight.idle_roles(settings) == {"grafana_agent", "prometheus_agent", "postgres_exporter"}
+
+
+@pytest.mark.parametrize(
+    ("source", "probed", "urls", "directory"),
+    [
+        ("registry", True, [], None),
+        ("debian", False, ["http://mirror"], None),
+        ("archive", False, [], "/srv/archives"),
+    ],
+)
+def test_each_image_source_asks_its_own_question(
+    source: str, probed: bool, urls: list[str], directory: str | None
+) -> None:
+    arguments = preflight.survey_arguments(
+        {
+            "container_images_source": source,
+            "container_images_archive_directory": "/srv/archives",
+            "container_images_refs": {"app": "music:1", "flower": "flower:1"},
+            "container_images_wanted": ["app"],
+            "preflight_package_urls": ["http://mirror"],
+            "app_stack_directory": "/opt/app",
+        }
+    )
+    assert arguments == {
+        "images": ["music:1"],
+        "probe_registries": probed,
+        "urls": urls,
+        "archive_directory": directory,
+        "disk_paths": ["/opt/app"],
+    }
+
+
+def test_vault_files_are_looked_for_beside_the_inventory(tmp_path: Path) -> None:
+    vault = tmp_path / "group_vars" / "all" / "vault.yml"
+    vault.parent.mkdir(parents=True)
+    vault.write_text("vault_a: b\n", encoding="utf-8")
+    found = preflight.inventory_files({"inventory_dir": str(tmp_path)})
+    assert found == [("group_vars/all/vault.yml", "vault_a: b\n")]
