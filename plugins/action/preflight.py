@@ -64,7 +64,9 @@ class ActionModule(ActionBase):
 
         roles = self._roles(variables.get("ansible_play_role_names", []))
         settings, found = self._settings(roles, variables)
-        found += unknown_variables(variables, {name: role["known"] for name, role in roles.items()})
+        if not earlier:
+            # Later there may also be what roles registered for themselves.
+            found += unknown_variables(variables, {name: role["known"] for name, role in roles.items()})
         if truth(settings.get("preflight_require_vault")):
             found += unencrypted(inventory_files(variables))
 
