@@ -39,8 +39,12 @@ def probed_sources(
     for name, entry in catalogue.items():
         if not entry["enabled"]:
             continue
-        source = {key: entry[key] for key in ("job", "project", "service", "port", "path", "promised")}
+        source = {key: entry[key] for key in ("job", "project", "service", "port", "path")}
         source |= {"name": name, "published_port": int(published.get(name, 0))}
+        source["promised"] = [
+            {key: promise[key] for key in ("exposed", "stored", "labels", "when") if key in promise}
+            for promise in entry["promised"]
+        ]
         source |= {key: entry[key] for key in ("scheme", "likely_causes") if key in entry}
         if "scrape_timeout" in entry:
             source["timeout"] = float(prometheus_duration_seconds(entry["scrape_timeout"]))
@@ -70,7 +74,7 @@ def verification_table(checks: Checks) -> str:
     )
 
 
-def _shortened(text: str, limit: int = 90) -> str:
+def _shortened(text: str, limit: int = 100) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

@@ -24,8 +24,8 @@ from .metric_probe_wording import (
     container_cause,
     described,
     held,
-    later,
     missing_text,
+    right,
     state,
 )
 
@@ -203,7 +203,7 @@ class _Evaluation:
                 waiting=True,
             )
         got = f"{len(names) - len(absent)} of {len(names)} metrics have samples"
-        return replace(check, got=got + later(source, absent))
+        return right(check, got, source, absent)
 
     def _samples_cause(self, source: Source) -> str:
         """The catalogue's sentence, or the container behind an exporter that does not run."""
@@ -295,7 +295,7 @@ class _Evaluation:
         missing = [promise for promise in absent if not promise.when]
         if not missing:
             got = f"{len(names - {p.stored for p in absent})} of {len(names)} metrics fresh"
-            return replace(check, got=got + later(source, {p.exposed for p in absent}))
+            return right(check, got, source, {promise.exposed for promise in absent})
         if answer.series:
             age = ""
         elif answer.age is None:

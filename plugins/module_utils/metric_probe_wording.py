@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .metric_probe_facts import COLLECTOR, Container, Promise, Scrape, Source
 
@@ -80,10 +80,13 @@ def missing_text(missing: list[str], scrapes: tuple[Scrape, ...]) -> str:
     return "; ".join(parts)
 
 
-def later(source: Source, absent: set[str]) -> str:
-    """A note on metrics that wait for an event, with the catalogue's reason."""
-    notes = sorted({f"{p.exposed} ({p.when})" for p in source.promised if p.when and p.exposed in absent})
-    return f"; without samples so far: {', '.join(notes)}" if notes else ""
+def right(check: Check, got: str, source: Source, absent: set[str]) -> Check:
+    """The check passed; metrics that wait for an event are noted with the catalogue's reason."""
+    waiting = {p.exposed: p.when for p in source.promised if p.when and p.exposed in absent}
+    if not waiting:
+        return replace(check, got=got)
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(waiting.items()))
+    return replace(check, got=f"{got}; not yet {', '.join(sorted(waiting))}", likely_cause=reasons)
 
 
 def held(promise: Promise, series: tuple[Mapping[str, str], ...]) -> bool:

@@ -600,9 +600,8 @@ def test_a_target_of_a_scaled_service_counts_each_replica() -> None:
 def test_a_metric_that_waits_for_an_event_is_noted_not_failed() -> None:
     check = next(c for c in evaluate(healthy()) if (c.source, c.check) == ("cadvisor", "endpoint"))
     assert check.status == OK
-    assert check.got == (
-        "1 of 2 metrics have samples; without samples so far: container_oom_events_total (since 0.40)"
-    )
+    assert check.got == "1 of 2 metrics have samples; not yet container_oom_events_total"
+    assert check.likely_cause == "container_oom_events_total: since 0.40"
 
 
 def test_a_restarted_exporter_counts_from_nothing() -> None:
