@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-import importlib.util
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -162,20 +162,24 @@ def main() -> int:
             found = problems(_load_facts())
         except SettingsError as error:
             found = [str(error)]
+        except Exception as error:
+            # Whatever the app raises while it is imported; where it did is for its developers.
+            traceback.print_exc()
+            found = [
+                "app_stack_settings_module, app_stack_celery_app or app_stack_environment: "
+                f"the app does not load: {type(error).__name__}: {error}"
+            ]
     for problem in found:
         print(problem)
     return 1 if found else 0
 
 
 def _load_facts() -> Facts:
-    config = load(Path(__file__).with_name("settings.json"))
-    name = os.environ.get("SOUNDCHECK_CELERY_APP", "config")
-    if importlib.util.find_spec(name.partition(":")[0].partition(".")[0]) is None:
-        raise SettingsError(f"app_stack_celery_app: the app's image has no module {name}")
     from celery.app.utils import find_app
     from django.conf import settings
 
-    return facts_of(find_app(name), settings, config)
+    config = load(Path(__file__).with_name("settings.json"))
+    return facts_of(find_app(os.environ.get("SOUNDCHECK_CELERY_APP", "config")), settings, config)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ def _app_settings() -> dict[str, object]:
     name = os.environ.get("SOUNDCHECK_APP_SETTINGS", "")
     if not name:
         raise SettingsError(
-            "SOUNDCHECK_APP_SETTINGS must name the app's settings module, such as config.settings"
+            "app_stack_settings_module: SOUNDCHECK_APP_SETTINGS must name the app's settings module, "
+            "such as config.settings"
         )
     return {key: value for key, value in vars(importlib.import_module(name)).items() if key.isupper()}
 
