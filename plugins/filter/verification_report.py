@@ -78,12 +78,20 @@ def _shortened(text: str, limit: int = 100) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def verification_explanation(checks: Checks) -> str:
-    """What failed and why, one paragraph per failure, and which checks are only consequences."""
+def verification_summary(checks: Checks) -> str:
+    """The culprits in one line, then a line for each failure."""
     failures = verification_failures(checks)
     culprits = list(dict.fromkeys(check["source"] for check in failures))
-    paragraphs = [f"Verification failed: {', '.join(culprits)} ({len(failures)} of {len(checks)} checks)."]
-    for check in failures:
+    if not failures:
+        return f"All {len(checks)} checks passed."
+    lines = [f"Verification failed: {', '.join(culprits)} ({len(failures)} of {len(checks)} checks)."]
+    return "\n".join([*lines, *(f"{c['source']}, {c['check']}: {c['got']}" for c in failures)])
+
+
+def verification_report(checks: Checks) -> str:
+    """The table; below it a paragraph per failure, and which checks are only consequences."""
+    paragraphs = [verification_table(checks)]
+    for check in verification_failures(checks):
         paragraphs.append(
             f"{check['source']}, {check['check']}\n"
             f"  asked     {check['asked']}\n"
@@ -167,8 +175,8 @@ class FilterModule:
             "prometheus_duration_seconds": prometheus_duration_seconds,
             "probed_sources": probed_sources,
             "verification_failures": verification_failures,
-            "verification_table": verification_table,
-            "verification_explanation": verification_explanation,
+            "verification_report": verification_report,
+            "verification_summary": verification_summary,
             "verification_json": verification_json,
             "verification_junit": verification_junit,
         }

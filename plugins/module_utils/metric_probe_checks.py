@@ -296,17 +296,15 @@ class _Evaluation:
         if not missing:
             got = f"{len(names - {p.stored for p in absent})} of {len(names)} metrics fresh"
             return right(check, got, source, {promise.exposed for promise in absent})
-        if answer.series:
-            age = ""
-        elif answer.age is None:
-            age = "; none of them for an hour"
-        else:
-            age = f"; the last one arrived {answer.age:.0f} s ago"
         present = {series.get("__name__", "") for series in answer.series}
+        got = f"no fresh {', '.join(sorted({described(p, present) for p in missing}))}"
+        if not answer.series:
+            age = "for an hour at least" if answer.age is None else f"since {answer.age:.0f} s"
+            got = f"none of {len(names)} metrics, {age}"
         check = replace(
             check,
             status=FAILED,
-            got=f"no fresh {', '.join(sorted({described(p, present) for p in missing}))}{age}",
+            got=got,
             likely_cause=source.likely_causes.get("backend", ""),
             waiting=True,
         )

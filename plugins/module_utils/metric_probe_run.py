@@ -192,7 +192,11 @@ class Run:
     def _scrape_repeatedly(self) -> None:
         """Each scrape on a connection of its own, so that another gunicorn worker may answer."""
         source = self.facts.source(self.plan.monotonic_source)
-        if source is None or not self._running(source):
+        if source is None:
+            return
+        if not self._running(source):
+            url, problem = self._published(source), Problem("unreachable", "the service does not run")
+            self.facts.repeated = Repeated(source.name, url, self.plan.monotonic_scrapes, problem=problem)
             return
         if source.published_port:
             url, host = self._published(source), f"localhost:{source.published_port}"

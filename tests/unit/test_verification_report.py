@@ -12,10 +12,11 @@ from ansible.errors import AnsibleFilterError
 from plugins.filter.verification_report import (
     probed_sources,
     prometheus_duration_seconds,
-    verification_explanation,
     verification_failures,
     verification_json,
     verification_junit,
+    verification_report,
+    verification_summary,
     verification_table,
 )
 
@@ -122,23 +123,32 @@ def test_the_table_cuts_long_answers() -> None:
 
 
 def test_the_explanation_says_what_was_asked_expected_and_came() -> None:
-    text = verification_explanation(BROKEN)
-    assert text.startswith("Verification failed: node (1 of 5 checks).")
+    text = verification_report(BROKEN)
+    assert text.startswith(verification_table(BROKEN))
     for line in ("asked     asked", "expected  expected", "came      connection", "likely    it stopped"):
         assert line in text
     assert f"Not judged {BECAUSE}:\n  node target, node backend" in text
 
 
-def test_the_explanation_names_each_culprit_once() -> None:
-    text = verification_explanation(
+def test_a_report_without_failures_is_the_table() -> None:
+    assert verification_report(PASSED) == verification_table(PASSED)
+
+
+def test_the_summary_names_each_culprit_once() -> None:
+    text = verification_summary(
         [
             check("node", "endpoint", "failed"),
             check("node", "backend", "failed"),
             check("celery", "t", "failed"),
         ]
     )
-    assert text.startswith("Verification failed: node, celery (3 of 3 checks).")
-    assert "likely    unknown" in text
+    assert text.splitlines() == [
+        "Verification failed: node, celery (3 of 3 checks).",
+        "node, endpoint: came",
+        "node, backend: came",
+        "celery, t: came",
+    ]
+    assert verification_summary(PASSED) == "All 3 checks passed."
 
 
 def test_json_keeps_every_check() -> None:
