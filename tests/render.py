@@ -110,7 +110,7 @@ class Rendering:
         )
 
     def project(self, name: str) -> dict[str, str]:
-        """Every file of the project `app` or `telemetry`: its path below the project's folder, its content."""
+        """Every file of the project `app` or `telemetry`: path to content."""
         entries = self.entries(name)
         compose_file = "docker-compose.prod.yml"
         files = {e["path"]: self._content(e) for e in entries if e["path"] != compose_file}
