@@ -1,0 +1,200 @@
+"""Questions over real HTTP to a small server: every way an answer can fail to come (G7, T12)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from plugins.module_utils.metric_probe_asking import Backend, docker, fetch, scrape
+from plugins.module_utils.metric_probe_facts import Promise
+
+
+@dataclass
+class Server:
+    """Answers every request alike and remembers what it was asked."""
+
+    url: str = ""
+    status: int = 200
+    body: bytes = b"up 1\n"
+    headers: dict[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    asked: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    answer = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            answer.asked.append((self.path, dict(self.headers), self.rfile.read(length).decode()))
+            time.sleep(answer.delay)
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_arguments: object) -> None:
+            """Keep the test's output clean."""
+
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listener.daemon_threads = True
+    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    answer.url = f"http://127.0.0.1:{listener.server_port}"
+    yield answer
+    listener.shutdown()
+    listener.server_close()
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_page_is_read_under_the_name_the_collector_uses(server: Server) -> None:
+    answer, page = scrape(f"{server.url}/metrics", "backend:8000", 5)
+    assert answer.problem is None
+    assert answer.samples == {"up": 1}
+    assert len(page.samples) == 1
+    assert server.asked[0][1]["Host"] == "backend:8000"
+
+
+def test_help_without_samples_is_an_answer_without_samples(server: Server) -> None:
+    server.body = b"# HELP x_total Things.\n# TYPE x_total counter\n"
+    answer, _page = scrape(server.url, "x", 5)
+    assert (answer.problem, answer.samples, answer.announced) == (None, {}, frozenset({"x_total"}))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "kind", "text"),
+    [
+        (400, b"<h1>Bad Request</h1>", {}, "status", "HTTP 400 Bad Request"),
+        (404, b"nothing here", {}, "status", "HTTP 404 Not Found: nothing here"),
+        (422, b'{"error": "parse error"}', {}, "status", "HTTP 422 Unprocessable Entity: parse error"),
+        (422, b"[1]", {}, "status", "HTTP 422 Unprocessable Entity: [1]"),
+        (301, b"", {"Location": "https://backend/"}, "status", "to https://backend/"),
+        (200, b"<!DOCTYPE html>", {}, "content", "not a metrics page: line 1 is not a sample"),
+        (200, b"\xff\xfe", {}, "content", "not a metrics page"),
+    ],
+)
+def test_answers_that_are_no_metrics(
+    server: Server, status: int, body: bytes, headers: dict[str, str], kind: str, text: str
+) -> None:
+    server.status, server.body, server.headers = status, body, headers
+    answer, page = scrape(server.url, "backend", 5)
+    assert answer.problem is not None
+    assert answer.problem.kind == kind
+    assert text in answer.problem.text
+    assert page.samples == []
+
+
+def test_nothing_listens() -> None:
+    _body, problem = fetch(f"http://127.0.0.1:{closed_port()}/", 5)
+    assert problem is not None
+    assert (problem.kind, problem.text) == ("refused", "connection refused")
+
+
+def test_nobody_answers_in_time(server: Server) -> None:
+    server.delay = 1.0
+    _body, problem = fetch(server.url, 0.1)
+    assert problem is not None
+    assert (problem.kind, problem.text) == ("timeout", "no answer within 0.1 s")
+
+
+def test_a_server_that_speaks_something_else() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def speak() -> None:
+            connection, _peer = listener.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(b"AMQP\0\0\11\1")
+
+        threading.Thread(target=speak, daemon=True).start()
+        _body, problem = fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/", 5)
+    assert problem is not None
+    assert problem.kind == "unreachable"
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_host(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
+    assert fetch(server.url, 5)[1] is None
+
+
+def backend(server: Server) -> Backend:
+    return Backend(f"{server.url}/api/prom", "reader", "s3cret", {"environment": "test", "host": 'a"b'})
+
+
+def test_a_query_is_posted_with_the_readers_password(server: Server) -> None:
+    server.body = json.dumps({"status": "success", "data": {"result": [{"metric": {}}]}}).encode()
+    result, problem = backend(server).query("vector(1)")
+    path, headers, body = server.asked[0]
+    assert (result, problem) == ([{"metric": {}}], None)
+    assert path == "/api/prom/api/v1/query"
+    assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode() == "reader:s3cret"
+    assert urllib.parse.parse_qs(body) == {"query": ["vector(1)"]}
+
+
+def test_a_backend_without_users_gets_no_credentials(server: Server) -> None:
+    Backend(server.url, "", "", {}).query("vector(1)")
+    assert "Authorization" not in server.asked[0][1]
+
+
+def test_credentials_do_not_follow_a_redirect(server: Server) -> None:
+    server.status, server.headers = 302, {"Location": f"{server.url}/elsewhere"}
+    _result, problem = backend(server).query("vector(1)")
+    assert problem is not None
+    assert problem.status == 302
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"data": null}', b"[]"])
+def test_an_answer_of_something_else(server: Server, body: bytes) -> None:
+    server.body = body
+    _result, problem = backend(server).query("vector(1)")
+    assert problem is not None
+    assert problem.text.startswith("not an answer of a Prometheus API")
+
+
+def test_g7_one_query_covers_a_source_and_this_deployment_alone(server: Server) -> None:
+    promised = (
+        Promise("b_total", "b_total", {"status": "success"}),
+        Promise("a", "a", {"name": "backend"}),
+        Promise("c", "b_total", {"status": "failure"}),
+    )
+    assert backend(server).fresh_query("celery", promised, 60) == (
+        'count by (__name__, name, status) (last_over_time({__name__=~"a|b_total",job="celery",'
+        'environment="test",host="a\\"b"}[60s]))'
+    )
+
+
+def test_the_age_of_the_last_sample(server: Server) -> None:
+    server.body = json.dumps({"data": {"result": [{"metric": {}, "value": [1700000000, "312.5"]}]}}).encode()
+    assert backend(server).age("node_load1", "node") == 312.5
+    server.body = json.dumps({"data": {"result": []}}).encode()
+    assert backend(server).age("node_load1", "node") is None
+
+
+def test_a_missing_docker_client_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert docker("ps") == (127, "", "there is no docker command on this host")
