@@ -61,6 +61,18 @@ def test_a_process_that_never_lived_is_unhealthy(
     assert "is missing: not connected" in capsys.readouterr().out
 
 
+def test_a_folder_that_cannot_be_written_is_named(
+    shim: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A restarted container may find its tmpfs owned by root: the worker works on, the check says why."""
+    shim.RUNTIME_DIRECTORY.mkdir()
+    monkeypatch.setattr(shim.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(Path, "touch", lambda path: (_ for _ in ()).throw(PermissionError(13, "denied")))
+    shim.touch(shim.WORKER_FILE)
+    assert shim.main(["worker"]) == 1
+    assert "may not write to its folder" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [

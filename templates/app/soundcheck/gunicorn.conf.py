@@ -15,7 +15,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-_directory = Path(os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", "/run/prometheus"))
+_directory = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "/tmp/prometheus"))
+if _directory.exists() and not os.access(_directory, os.W_OK):
+    # When a container restarts, Docker gives a tmpfs the mode of the folder under it: what the image lacks
+    # becomes root's alone. Serving comes first, and any folder of one's own counts as well.
+    _directory = Path("/tmp/prometheus")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_directory)
 # It must exist before prometheus_client is imported. It is emptied in on_starting, not here: this file is
 # read again at each HUP, under living workers.
 _directory.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import logging
 import os
 import sys
 import traceback
@@ -158,6 +159,8 @@ def facts_of(app: Any, settings: Any, config: Mapping[str, Any]) -> Facts:
 def main() -> int:
     found = missing_packages()
     if not found:
+        # Celery logs what fails during discovery, traceback and all, before it raises the same.
+        logging.disable(logging.CRITICAL)
         try:
             found = problems(_load_facts())
         except SettingsError as error:

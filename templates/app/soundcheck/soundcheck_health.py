@@ -6,13 +6,16 @@ look at the age of a file that soundcheck_worker and soundcheck_beat touch; `web
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
 import time
 from pathlib import Path
 
-RUNTIME_DIRECTORY = Path(os.environ.get("SOUNDCHECK_RUNTIME_DIRECTORY", "/run/soundcheck"))
+# Below /tmp, which every image has with mode 1777. When a container restarts, Docker gives a tmpfs the mode
+# of the folder under it, and one that the image lacks becomes root's alone.
+RUNTIME_DIRECTORY = Path(os.environ.get("SOUNDCHECK_RUNTIME_DIRECTORY", "/tmp/soundcheck"))
 WORKER_FILE = RUNTIME_DIRECTORY / "worker-alive"
 BEAT_FILE = RUNTIME_DIRECTORY / "beat-tick"
 
@@ -27,9 +30,10 @@ class Unhealthy(Exception):
 
 
 def touch(path: Path) -> None:
-    """Make the file as new as now."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
+    """Make the file as new as now; where that fails, the check says so and the process goes on."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
 
 
 def check_file(role: str, path: Path, now: float) -> str:
@@ -37,6 +41,8 @@ def check_file(role: str, path: Path, now: float) -> str:
     try:
         age = now - path.stat().st_mtime
     except FileNotFoundError:
+        if path.parent.exists() and not os.access(path.parent, os.W_OK):
+            raise Unhealthy(f"{role}: {path} is missing: this user may not write to its folder") from None
         raise Unhealthy(f"{role}: {path} is missing: not connected to the broker yet, or no longer") from None
     if age > MAX_AGE[role]:
         raise Unhealthy(

@@ -11,6 +11,7 @@ With the pool `solo` the loop stands still while a task runs, so a long task mak
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from celery import bootsteps
@@ -37,7 +38,8 @@ class SignOfLife(bootsteps.StartStopStep):
         if self.timer_entry is not None:
             consumer.timer.cancel(self.timer_entry)
             self.timer_entry = None
-        WORKER_FILE.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            WORKER_FILE.unlink()
 
     shutdown = stop
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
@@ -46,7 +47,7 @@ VISITS = (
 
 
 def send(base_url: str, visit: Visit, song: int, timeout: float) -> int:
-    """Send one request and return its status; OSError when nobody answers."""
+    """Send one request and return its status; OSError or HTTPException when nobody answers."""
     request = urllib.request.Request(
         base_url + visit.path.format(song=song),
         method=visit.method,
@@ -78,7 +79,7 @@ def run(
         visit = random.choices(VISITS, weights=[v.weight for v in VISITS])[0]
         try:
             send(base_url, visit, random.randint(1, SONGS), timeout=10.0)
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             if answered:
                 report(f"{base_url} does not answer ({error}); trying again")
             answered = False
