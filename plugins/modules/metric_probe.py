@@ -15,7 +15,7 @@ options:
     type: list
     elements: dict
     required: true
-    options:
+    suboptions:
       name: {description: Name of the source in the catalogue., type: str, required: true}
       job: {description: Scrape job and value of the label C(job)., type: str, required: true}
       project: {description: Compose project of the service., type: str, required: true}
@@ -36,7 +36,7 @@ options:
         type: list
         elements: dict
         required: true
-        options:
+        suboptions:
           exposed: {description: Name at the endpoint., type: str, required: true}
           stored: {description: Name in the backend; the exposed one when missing., type: str}
           labels: {description: Labels that at least one stored sample must carry., type: dict}
@@ -47,7 +47,7 @@ options:
     type: list
     elements: dict
     default: []
-    options:
+    suboptions:
       name: {description: Name of the worker and its compose service., type: str, required: true}
       queues: {description: Queues it consumes., type: list, elements: str, required: true}
   collector:
@@ -127,6 +127,7 @@ seconds:
 """
 
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.metric_probe_asking import Backend
@@ -160,30 +161,30 @@ WORKER = {
 }
 
 
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "sources": {"type": "list", "elements": "dict", "required": True, "options": SOURCE},
+    "workers": {"type": "list", "elements": "dict", "default": [], "options": WORKER},
+    "collector": {
+        "type": "str",
+        "required": True,
+        "choices": ["grafana_agent", "alloy", "prometheus_agent"],
+    },
+    "app_project": {"type": "str", "default": "app"},
+    "telemetry_project": {"type": "str", "default": "telemetry"},
+    "backend_url": {"type": "str", "required": True},
+    "backend_username": {"type": "str", "default": ""},
+    "backend_password": {"type": "str", "default": "", "no_log": True},
+    "backend_labels": {"type": "dict", "default": {}},
+    "fresh_seconds": {"type": "int", "required": True},
+    "timeout": {"type": "int", "required": True},
+    "monotonic_source": {"type": "str", "default": "django"},
+    "monotonic_prefix": {"type": "str", "default": "django_http_"},
+    "monotonic_scrapes": {"type": "int", "default": 20},
+}
+
+
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "sources": {"type": "list", "elements": "dict", "required": True, "options": SOURCE},
-            "workers": {"type": "list", "elements": "dict", "default": [], "options": WORKER},
-            "collector": {
-                "type": "str",
-                "required": True,
-                "choices": ["grafana_agent", "alloy", "prometheus_agent"],
-            },
-            "app_project": {"type": "str", "default": "app"},
-            "telemetry_project": {"type": "str", "default": "telemetry"},
-            "backend_url": {"type": "str", "required": True},
-            "backend_username": {"type": "str", "default": ""},
-            "backend_password": {"type": "str", "default": "", "no_log": True},
-            "backend_labels": {"type": "dict", "default": {}},
-            "fresh_seconds": {"type": "int", "required": True},
-            "timeout": {"type": "int", "required": True},
-            "monotonic_source": {"type": "str", "default": "django"},
-            "monotonic_prefix": {"type": "str", "default": "django_http_"},
-            "monotonic_scrapes": {"type": "int", "default": 20},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     given = module.params
     started = time.monotonic()
     plan = Plan(
