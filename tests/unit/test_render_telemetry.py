@@ -1,0 +1,180 @@
+"""The telemetry project of every inventory, collector and destination, as it lands on a host."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.render import SECRETS, Rendering
+
+COMPOSE_FILE = "docker-compose.prod.yml"
+COLLECTORS = ("prometheus_agent", "grafana_agent", "alloy")
+CLOUD = {
+    "remote_write_url": "https://prometheus-prod-01.grafana.net/api/prom/push",
+    "query_url": "https://prometheus-prod-01.grafana.net/api/prom",
+    "username": "123456",
+}
+# collector, database, destination
+COMBINATIONS = list(product(COLLECTORS, ("embedded", "external"), ("embedded", "grafana_cloud")))
+
+
+@cache
+def files(collector: str, database: str, destination: str) -> dict[str, str]:
+    return Rendering(settings=settings(collector, database, destination)).project("telemetry")
+
+
+def settings(collector: str, database: str, destination: str) -> dict[str, Any]:
+    return {
+        "collector": collector,
+        "database": database,
+        "metrics_destination": destination,
+        "grafana_cloud": CLOUD,
+        "app_stack_database_host": "postgres" if database == "embedded" else "db.example.com",
+    }
+
+
+def compose(collector: str, database: str, destination: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml.safe_load(files(collector, database, destination)[COMPOSE_FILE])
+    return parsed
+
+
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    """The Compose Specification's own schema, which the package check-jsonschema carries."""
+    builtin = pytest.importorskip(
+        "check_jsonschema.builtin_schemas", reason="check-jsonschema (requirements.txt) carries the schema"
+    )
+    return pytest.importorskip("jsonschema").Draft7Validator(
+        builtin.get_builtin_schema("vendor.compose-spec")
+    )
+
+
+@pytest.mark.parametrize(("collector", "database", "destination"), COMBINATIONS)
+def test_compose_file_fits_the_schema(collector: str, database: str, destination: str, schema: Any) -> None:
+    errors = [
+        f"{error.json_path}: {error.message}"
+        for error in schema.iter_errors(compose(collector, database, destination))
+    ]
+
+    assert not errors
+
+
+@pytest.mark.skipif(not shutil.which("docker"), reason="needs the Docker CLI with its compose plugin")
+@pytest.mark.parametrize("collector", COLLECTORS)
+def test_compose_itself_accepts_the_project(collector: str, tmp_path: Path) -> None:
+    for path, content in files(collector, "embedded", "embedded").items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content, encoding="utf-8")
+    command = ["docker", "compose", "--file", COMPOSE_FILE, "config", "--format", "json"]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if "is not a docker command" in done.stderr:
+        pytest.skip("the Docker CLI has no compose plugin")
+
+    assert done.returncode == 0, done.stderr
+    understood = json.loads(done.stdout)["services"]
+    # A `$` that Compose took for a variable would be gone; one that it kept is printed escaped again.
+    assert any(flag.endswith("($$|/)") for flag in understood["node-exporter"]["command"])
+    assert understood["cadvisor"]["deploy"]["resources"]["limits"]["memory"] == str(256 * 2**20)
+
+
+@pytest.mark.parametrize(("collector", "database", "destination"), COMBINATIONS)
+def test_services_are_the_exporters_one_collector_and_the_embedded_backend(
+    collector: str, database: str, destination: str
+) -> None:
+    """Never two shippers."""
+    expected = {"cadvisor", "node-exporter", "celery-exporter", "postgres-exporter"}
+    expected.add(collector.replace("_", "-"))
+    if destination == "embedded":
+        expected.add("metrics-backend")
+
+    assert set(compose(collector, database, destination)["services"]) == expected
+
+
+@pytest.mark.parametrize(("collector", "database", "destination"), COMBINATIONS)
+def test_every_service_is_hardened_and_bounded(collector: str, database: str, destination: str) -> None:
+    """G1.9, T12."""
+    for name, service in compose(collector, database, destination)["services"].items():
+        assert service["restart"] == "unless-stopped", name
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
+        assert service["deploy"]["resources"]["limits"]["memory"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not {"privileged", "container_name", "network_mode"} & set(service), name
+        assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", [])), name
+
+
+@pytest.mark.parametrize(("collector", "database", "destination"), COMBINATIONS)
+def test_what_a_service_mounts_exists(collector: str, database: str, destination: str) -> None:
+    """A bind mount of a missing file becomes an empty folder, and the program inside does not start."""
+    project = compose(collector, database, destination)
+    rendered = files(collector, database, destination)
+    volumes = project.get("volumes", {})
+
+    for name, service in project["services"].items():
+        for source, _, _ in (mount.partition(":") for mount in service.get("volumes", [])):
+            below = source.removeprefix("/opt/soundcheck/telemetry/")
+            if source.startswith("/opt/soundcheck/"):
+                assert below in rendered or any(path.startswith(f"{below}/") for path in rendered), (
+                    name,
+                    source,
+                )
+            else:
+                assert source in {"/", "/sys"} or source in volumes, (name, source)
+        for env_file in [service["env_file"]] if "env_file" in service else []:
+            assert env_file.removeprefix("./") in rendered, (name, env_file)
+    used = {mount.split(":")[0] for s in project["services"].values() for mount in s.get("volumes", [])}
+    assert set(volumes) <= used, "a volume that no service mounts"
+
+
+@pytest.mark.parametrize(("collector", "database", "destination"), COMBINATIONS)
+def test_secrets_are_in_secret_files_alone(collector: str, database: str, destination: str) -> None:
+    rendering = Rendering(settings=settings(collector, database, destination))
+    secret_paths = {entry["path"] for entry in rendering.entries("telemetry") if entry.get("secret")}
+    modes = {entry["mode"] for entry in rendering.entries("telemetry") if entry.get("secret")}
+
+    assert modes <= {"0600", "0400"}
+    for path, content in files(collector, database, destination).items():
+        if path not in secret_paths:
+            assert not [name for name, value in SECRETS.items() if value in content], path
+
+
+def test_services_with_files_carry_their_hash_and_a_change_reaches_only_its_own_service() -> None:
+    """Compose does not see a change inside a mounted file; the label makes it one of the service."""
+
+    def labels(**change: Any) -> dict[str, str]:
+        project = Rendering(settings=change).project("telemetry")[COMPOSE_FILE]
+        services = yaml.safe_load(project)["services"].items()
+        return {
+            name: service["labels"]["soundcheck.config"] for name, service in services if "labels" in service
+        }
+
+    before = labels()
+    after = labels(app_stack_rabbitmq_user="other")
+
+    assert set(before) == {"celery-exporter", "postgres-exporter", "prometheus-agent", "metrics-backend"}
+    assert {name for name in before if before[name] != after[name]} == {"celery-exporter"}
+
+
+def test_project_is_the_same_at_every_rendering() -> None:
+    """A second deploy changes nothing."""
+    assert Rendering().project("telemetry") == Rendering().project("telemetry")
+
+
+@pytest.mark.parametrize("inventory", ["inventories/local", "inventories/molecule", "inventories/production"])
+def test_every_inventory_of_the_repository_renders(inventory: str) -> None:
+    rendering = Rendering(inventory)
+
+    for project in ("app", "telemetry"):
+        for path, content in rendering.project(project).items():
+            assert "AnsibleUndefined" not in content, path
+        parsed = yaml.safe_load(rendering.project(project)[COMPOSE_FILE])
+        assert parsed["networks"]["telemetry"] == {"external": True}
