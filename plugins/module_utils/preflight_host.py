@@ -145,13 +145,13 @@ def image_sources(settings: Settings, survey: Survey) -> Iterator[Problem]:
             f"{absent} and {archives.get('directory') or 'the directory'} {state}",
             "copy the exported archives into it",
         )
-    for probe in survey.get("probes", []):
-        if not probe["reachable"]:
-            yield Problem(
-                "container_images_source",
-                f"{absent} and {probe['url']} is out of its reach ({probe['error']})",
-                "open the way, give the Docker daemon a proxy, or set container_images_source: archive",
-            )
+    silent = [f"{p['url']} ({p['error']})" for p in survey.get("probes", []) if not p["reachable"]]
+    if silent:
+        yield Problem(
+            "container_images_source",
+            f"{absent}, out of whose reach is {', '.join(silent)}",
+            "open the way, give the Docker daemon a proxy, or set container_images_source: archive",
+        )
 
 
 CHECKS = (system, memory, disks, ports, docker, image_sources)

@@ -29,6 +29,8 @@ END_OF_LIFE: dict[str, list[tuple[tuple[int, ...], str]]] = {
     ],
     "prometheus": [((3,), "2025-07-31")],
 }
+# Images that only registries have.
+COLLECTORS = {"grafana_agent", "alloy"}
 SUCCESSOR = {"grafana_agent": "collector: alloy is its successor"}
 
 # T14: Docker 29 raised the API minimum and made the containerd image store its default.
@@ -46,6 +48,29 @@ def wanted(settings: Settings) -> dict[str, str]:
     if not isinstance(references, Mapping) or not isinstance(keys, list):
         return {}
     return {str(key): str(references[key]) for key in keys if key in references}
+
+
+def absent(settings: Settings, survey: Survey) -> Iterator[Problem]:
+    """Images that this inventory wants and its source does not offer."""
+    keys = settings.get("container_images_wanted")
+    offered = settings.get("container_images_refs")
+    source = settings.get("container_images_source")
+    if not isinstance(offered, Mapping) or not isinstance(keys, list):
+        return
+    if source == "archive" and keys and not offered:
+        yield Problem(
+            "container_images_export_directory",
+            f"{settings.get('container_images_export_directory')} holds no images.json",
+            "export the images there with playbooks/build_images.yml",
+        )
+        return
+    for key in keys:
+        # An unknown collector is refused for its name.
+        if key in offered or (key == settings.get("collector") and key not in COLLECTORS):
+            continue
+        remedy = f"name one in container_images_overrides.{key}"
+        variable = "collector" if key in COLLECTORS else f"container_images_overrides.{key}"
+        yield Problem(variable, f"container_images_source {source} has no image `{key}`", remedy)
 
 
 def references(settings: Settings, survey: Survey) -> Iterator[Problem]:
@@ -139,13 +164,14 @@ def compatibility(settings: Settings, survey: Survey) -> Iterator[Problem]:
         )
     broker = version(versions.get("rabbitmq", "")) if "rabbitmq" in images else ()
     exporter = version(versions.get("celery_exporter", "")) if "celery_exporter" in images else ()
-    if broker >= RABBITMQ_STRICT and exporter and exporter <= CELERY_EXPORTER_OLD_KOMBU:
+    permitted = truth(settings.get("rabbitmq_prometheus_permit_transient_queues", False))
+    if broker >= RABBITMQ_STRICT and not permitted and exporter and exporter <= CELERY_EXPORTER_OLD_KOMBU:
         yield Problem(
             "container_images_overrides.rabbitmq",
             f"RabbitMQ {versions['rabbitmq']} refuses the queues that celery-exporter "
             f"{versions['celery_exporter']} declares (T13)",
-            "name a version before 4.3, or a celery_exporter later than 0.12.2 with kombu 5.7",
+            "name a version before 4.3, or set rabbitmq_prometheus_permit_transient_queues: true",
         )
 
 
-CHECKS = (references, refused_end_of_life, compatibility)
+CHECKS = (absent, references, refused_end_of_life, compatibility)

@@ -318,7 +318,7 @@ SURVEY_REFUSED = [
             "images_present": [],
             "probes": [{"url": "https://ghcr.io/v2/", "reachable": False, "error": "timed out"}],
         },
-        "container_images_source: 6 of 6 images are missing on the server and https://ghcr.io/v2/ is out of",
+        "container_images_source: 6 of 6 images are missing on the server, out of whose reach is https://ghcr.io",
     ),
 ]
 
@@ -435,6 +435,7 @@ def test_a_broker_that_refuses_the_exporters_queues_is_refused(
     )
     found = refusals(settings, sound_survey())
     assert [problem.split(":")[0] for problem in found] == ["container_images_overrides.rabbitmq"] * refused
+    assert refusals({**settings, "rabbitmq_prometheus_permit_transient_queues": True}, sound_survey()) == []
 
 
 @pytest.mark.parametrize(("changes", "expected"), SURVEY_REFUSED, ids=lambda value: str(value)[:60])
@@ -464,6 +465,31 @@ def test_without_docker_engine_a_silent_docker_is_refused(installed: bool, expec
     assert refusals(sound_settings(), survey) == []
     (problem,) = refusals({**sound_settings(), "docker_engine_manage": False}, survey)
     assert problem.startswith(expected)
+
+
+def test_an_image_that_the_source_lacks_is_refused() -> None:
+    """The app has no default image, and Debian's packages hold neither of Grafana's collectors."""
+    settings = changed(sound_settings(), {"container_images_refs/app": None})
+    (problem,) = refusals(settings, sound_survey())
+    assert problem == (
+        "container_images_overrides.app: container_images_source registry has no image `app`; "
+        "name one in container_images_overrides.app"
+    )
+    settings = changed(
+        sound_settings(), {"container_images_refs/alloy": None, "container_images_source": "debian"}
+    )
+    (problem,) = refusals(settings, sound_survey())
+    assert problem.startswith("collector: container_images_source debian has no image `alloy`; name one in")
+
+
+def test_archives_without_their_list_are_refused() -> None:
+    settings = {
+        **sound_settings(),
+        **{"container_images_source": "archive", "container_images_refs": {}},
+        **{"container_images_export_directory": "/srv/export"},
+    }
+    (problem,) = refusals(settings, sound_survey())
+    assert problem.startswith("container_images_export_directory: /srv/export holds no images.json")
 
 
 @pytest.mark.parametrize(("exists", "state"), [(False, "does not exist"), (True, "is empty")])
