@@ -21,9 +21,8 @@ _MODULE_UTILS = str(Path(__file__).resolve().parents[1] / "module_utils")
 if _MODULE_UTILS not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_MODULE_UTILS)
 
-from ansible.module_utils.image_builder import read_manifest  # noqa: E402
+from ansible.module_utils.image_builder import MANIFEST, read_manifest  # noqa: E402
 from ansible.module_utils.image_plan import (  # noqa: E402
-    MANIFEST,
     Plan,
     Recipe,
     archive_name,
@@ -54,8 +53,9 @@ class ActionModule(ActionBase):
             old = stale(read_manifest(manifest_directory), made, wanted)
             if old:
                 problems.append(
-                    f"container_images_export_directory: the archives of {', '.join(old)} in {manifest_directory} "
-                    "were made from other files than this tree holds; run playbooks/build_images.yml again"
+                    f"container_images_export_directory: the archives of {', '.join(old)} in "
+                    f"{manifest_directory} were made from other files than this tree holds; run "
+                    "playbooks/build_images.yml again"
                 )
         if problems:
             return {**result, "failed": True, "msg": "\n".join(problems)}

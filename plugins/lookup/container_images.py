@@ -1,4 +1,4 @@
-"""References and versions of every image, worked out on the controller for the variables of container_images."""
+"""References and versions of every image, worked out on the controller for the role container_images."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ description:
   - Under C(debian) a tag is a hash over the declared image and its build context, so no engine is asked.
 options:
   _terms: {description: None are taken.}
-  source: {description: One of C(registry), C(debian) and C(archive)., type: str, required: true}
+  source: {description: 'C(registry), C(debian) or C(archive).', type: str, required: true}
   registry: {description: Key to reference in a registry., type: dict, required: true}
   overrides: {description: Key to reference that wins over all others., type: dict, default: {}}
-  images_directory: {description: Folder of C(images.yml) and the Dockerfiles., type: path, required: true}
+  images_directory: {description: Folder of C(images.yml) and Dockerfiles., type: path, required: true}
   app_context: {description: Folder of the app's sources., type: path, required: true}
-  export_directory: {description: Folder of C(images.json), which tells what archives hold., type: path, default: ''}
+  export_directory: {description: 'Folder of C(images.json), which lists archives.', type: path, default: ''}
 author: Soundcheck
 """
 
@@ -25,7 +25,6 @@ _raw:
   elements: dict
 """
 
-import json  # noqa: E402
 from functools import lru_cache  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
@@ -39,12 +38,15 @@ _MODULE_UTILS = str(Path(__file__).resolve().parents[1] / "module_utils")
 if _MODULE_UTILS not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_MODULE_UTILS)
 
-from ansible.module_utils.image_plan import MANIFEST, Recipe, plan, recipes  # noqa: E402
+from ansible.module_utils.image_builder import read_manifest  # noqa: E402
+from ansible.module_utils.image_plan import Recipe, plan, recipes  # noqa: E402
 
 
 @lru_cache
 def declared_images(images_directory: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((Path(images_directory) / "images.yml").read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = yaml.safe_load(
+        (Path(images_directory) / "images.yml").read_text(encoding="utf-8")
+    )
     return loaded
 
 
@@ -52,15 +54,6 @@ def declared_images(images_directory: str) -> dict[str, Any]:
 def known_recipes(images_directory: str, app_context: str) -> dict[str, Recipe]:
     """Hashed once per process: a template names many images, and their files do not change during a play."""
     return recipes(declared_images(images_directory), images_directory, app_context)
-
-
-def exported(export_directory: str) -> dict[str, dict[str, str]]:
-    """What `images.json` lists, nothing when there is none."""
-    path = Path(export_directory) / MANIFEST
-    if not export_directory or not path.is_file():
-        return {}
-    loaded: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
 
 
 class LookupModule(LookupBase):
@@ -71,12 +64,14 @@ class LookupModule(LookupBase):
         source = str(self.get_option("source"))
         made: dict[str, Recipe] = {}
         if source != "registry":
-            made = known_recipes(str(self.get_option("images_directory")), str(self.get_option("app_context")))
+            made = known_recipes(
+                str(self.get_option("images_directory")), str(self.get_option("app_context"))
+            )
         found = plan(
             source,
             self.get_option("registry"),
             self.get_option("overrides"),
             made,
-            exported(str(self.get_option("export_directory"))) if source == "archive" else {},
+            read_manifest(str(self.get_option("export_directory"))) if source == "archive" else {},
         )
         return [{"references": found.references, "versions": found.versions}]

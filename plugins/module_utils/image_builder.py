@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 # (command, extra environment) -> (exit status, output, errors)
 Run = Callable[[Sequence[str], Mapping[str, str]], tuple[int, str, str]]
@@ -17,17 +17,22 @@ MANIFEST = "images.json"
 CA_BUNDLE = "ca-bundle.crt"
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 TLS_ERRORS = ("CERTIFICATE_VERIFY_FAILED", "SSLError", "certificate verify failed")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+NOTICE = ("The legacy builder is deprecated", "BuildKit is currently disabled", "environment-variable.")
 DISK_FULL = "no space left on device"
 # What a container of one program does not read, and what its packages must not do while it is built.
 MMDEBSTRAP_OPTIONS = (
     "--variant=minbase",
-    "--include=ca-certificates",
+    "--include=ca-certificates,passwd",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/info/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     '--aptopt=APT::Install-Recommends "false"',
     '--aptopt=Acquire::Languages "none"',
+    '--aptopt=APT::Keep-Downloaded-Packages "false"',
+    '--aptopt=Dir::Cache::pkgcache ""',
+    '--aptopt=Dir::Cache::srcpkgcache ""',
     # Package scripts must not start services during a build.
     r"""--customize-hook=printf '#!/bin/sh\nexit 101\n' > "$1/usr/sbin/policy-rc.d" """
     r"""&& chmod 0755 "$1/usr/sbin/policy-rc.d" """,
@@ -54,7 +59,9 @@ def human(size: int) -> str:
 
 
 def last_lines(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-SHOWN_LINES:])
+    """The end of a command's output, without colours and without the notice that BuildKit is off."""
+    lines = [line for line in COLOUR.sub("", text).splitlines() if line.strip()]
+    return "\n".join([line for line in lines if not any(part in line for part in NOTICE)][-SHOWN_LINES:])
 
 
 def build_failure(reference: str, output: str, ca_bundle: str) -> str:
@@ -62,8 +69,8 @@ def build_failure(reference: str, output: str, ca_bundle: str) -> str:
     advice = ""
     if any(sign in output for sign in TLS_ERRORS):
         advice = (
-            "\nA proxy that intercepts TLS shows its own certificate: set container_images_build_ca_bundle to a "
-            f"file that holds it (now: `{ca_bundle or 'none'}`)."
+            "\nA proxy that intercepts TLS shows its own certificate: set container_images_build_ca_bundle "
+            f"to a file that holds it (now: `{ca_bundle or 'none'}`)."
         )
     return f"{reference} could not be built:\n{last_lines(output)}{advice}"
 
@@ -122,7 +129,7 @@ class Engine:
         root = root.strip() if status == 0 and os.path.isdir(root.strip()) else "/"
         free = human(shutil.disk_usage(root).free)
         need = f"about {human(needed)} are needed and " if needed else ""
-        return f"\nThe disk of {root} is full: {need}{free} are free; make room or enlarge it, then deploy again."
+        return f"\nThe disk of {root} is full: {need}{free} are free; make room, then deploy again."
 
     # --- building --------------------------------------------------------------------------------------
 
@@ -135,13 +142,17 @@ class Engine:
         status, output = self.docker("import", "--change", 'CMD ["bash"]', archive, reference)
         os.unlink(archive)
         if status != 0:
-            raise ImageError(f"{reference} could not be imported: {last_lines(output)}{self.space(output, 0)}")
+            raise ImageError(
+                f"{reference} could not be imported: {last_lines(output)}{self.space(output, 0)}"
+            )
 
     def build(self, reference: str, base: str, version: str, context: str, ca_bundle: str) -> None:
         bundle = os.path.join(context, CA_BUNDLE)
         if ca_bundle:
             if not os.path.isfile(ca_bundle):
-                raise ImageError(f"container_images_build_ca_bundle: there is no file {ca_bundle} on this host")
+                raise ImageError(
+                    f"container_images_build_ca_bundle: there is no file {ca_bundle} on this host"
+                )
             shutil.copyfile(ca_bundle, bundle)
         else:
             open(bundle, "wb").close()
@@ -171,8 +182,8 @@ def read_manifest(directory: str) -> dict[str, dict[str, str]]:
 
 def next_manifest(
     earlier: Mapping[str, Mapping[str, str]], wanted: Sequence[Wanted], files: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """What the folder holds after this export: the wanted images, and others whose archives are still there."""
+) -> dict[str, dict[str, str]]:
+    """What the folder holds after this export: these images, and others whose archives are still there."""
     kept = {key: dict(entry) for key, entry in earlier.items() if entry["archive"] in files}
     new = {
         image.key: {"ref": image.reference, "version": image.version, "archive": image.archive}

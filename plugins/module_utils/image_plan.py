@@ -1,6 +1,7 @@
 """What images a deploy needs: their references for each source, and what a Debian-built one is made of.
 
-Pure: it reads the files of build contexts and nothing else. Used on the controller (lookup and action plugin).
+Pure: it reads the files of build contexts and nothing else. The lookup and action plugins of the same name
+as the role use it on the controller.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.image_builder import MMDEBSTRAP_OPTIONS
+
 SOURCES = ("registry", "debian", "archive")
-MANIFEST = "images.json"
 HASH_DIGITS = 12
 # Raise it when the builder itself changes what comes out.
 BUILDER_REVISION = 1
@@ -127,7 +129,7 @@ def recipes(declared: Mapping[str, Any], images_directory: str, app_context: str
     """Every image that can be built, by key, bases first. An app without sources is left out."""
     made: dict[str, Recipe] = {}
     for key, base in declared["bases"].items():
-        tag = content_hash({"name": key, **base}, [])
+        tag = content_hash({"name": key, "options": MMDEBSTRAP_OPTIONS, **base}, [])
         reference = f"{image_name(key)}:{tag}"
         made[key] = Recipe(key, reference, str(base["suite"]), str(base["suite"]), "", ())
     for key, image in declared["images"].items():
@@ -159,7 +161,7 @@ def needed(made: Mapping[str, Recipe], keys: Sequence[str]) -> list[Recipe]:
 
 
 def version_of(reference: str) -> str:
-    """The version that a tag states: `rabbitmq:4.1.8-management` -> 4.1.8; a tag without one stays as it is."""
+    """The version that a tag states: `rabbitmq:4.1.8-management` -> 4.1.8; another tag stays as it is."""
     name = reference.partition("@")[0]
     tag = name.rpartition(":")[2] if ":" in name.rpartition("/")[2] else ""
     found = re.fullmatch(r"v?(\d+(?:\.\d+)*)(?:-.*)?", tag)
@@ -211,20 +213,25 @@ def refusals(
             advice = declared["registry_only"][key]
             sentences.append(f"container_images_source: debian cannot build {key}: {advice}")
         elif key == "app" and source == "registry":
-            sentences.append("container_images_overrides.app: name the image of your app; no registry holds one for you")
+            sentences.append(
+                "container_images_overrides.app: name the image of your app, which has no default"
+            )
         elif key == "app":
-            sentences.append("container_images_app_context: there is no such folder to build the app's image from")
+            sentences.append("container_images_app_context: no such folder to build the app's image from")
         elif source == "archive":
             sentences.append(
                 f"container_images_export_directory: {manifest_path} names no {key}; "
-                f"run playbooks/build_images.yml with container_images_source registry, or set container_images_overrides.{key}"
+                "run playbooks/build_images.yml with container_images_source=registry, "
+                f"or set container_images_overrides.{key}"
             )
         else:
             sentences.append(f"container_images_wanted: there is no image `{key}`")
     return sentences
 
 
-def stale(manifest: Mapping[str, Mapping[str, str]], made: Mapping[str, Recipe], wanted: Sequence[str]) -> list[str]:
+def stale(
+    manifest: Mapping[str, Mapping[str, str]], made: Mapping[str, Recipe], wanted: Sequence[str]
+) -> list[str]:
     """Keys whose exported image was built from other files than lie here now."""
     return [
         key

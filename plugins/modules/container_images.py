@@ -29,10 +29,12 @@ options:
       key: {description: Name of the image and of its folder in O(contexts)., type: str, required: true}
       reference: {description: The full reference., type: str, required: true}
       version: {description: Passed to the build as VERSION., type: str, default: ''}
-      suite: {description: Debian suite of a root file system; empty for a Dockerfile., type: str, default: ''}
+      suite: {description: Debian suite of a root file system; else empty., type: str, default: ''}
       base: {description: Key of the recipe it stands on., type: str, default: ''}
   contexts:
-    description: Tar file of the build contexts. Without it nothing is built and RV(needs_contexts) says what is missing.
+    description:
+      - Tar file of the build contexts.
+      - Without it nothing is built and RV(needs_contexts) says what is missing.
     type: path
   ca_bundle:
     description: File of certificates for downloads during a build; no part of any image.
@@ -113,11 +115,13 @@ class Images:
         started = time.monotonic()
         if not self.check_mode:
             function(*arguments)
-        took = f" in {time.monotonic() - started:.0f} s"
-        self.actions.append(f"would have {what} {reference}" if self.check_mode else f"{what} {reference}{took}")
+        if self.check_mode:
+            self.actions.append(f"would have {what} {reference}")
+        else:
+            self.actions.append(f"{what} {reference} in {time.monotonic() - started:.0f} s")
 
     def bring(self) -> list[str]:
-        """Bring what is missing; the keys of the contexts that are needed for it, when they did not come along."""
+        """Bring what is missing, or return the keys of the contexts that this needs and that did not come."""
         missing = [image for image in self.wanted if not self.engine.has(image.reference)]
         to_build = {image.key for image in missing if image.how == "build"}
         recipes = self.missing_recipes(to_build)
@@ -138,8 +142,7 @@ class Images:
         return [
             recipe
             for recipe in self.recipes
-            if recipe["key"] in keys
-            or (recipe["key"] in bases and not self.engine.has(recipe["reference"]))
+            if recipe["key"] in keys or (recipe["key"] in bases and not self.engine.has(recipe["reference"]))
         ]
 
     def build(self, recipes: list[dict[str, str]]) -> None:
@@ -148,7 +151,7 @@ class Images:
         try:
             if not self.check_mode:
                 with tarfile.open(self.module.params["contexts"]) as archive:
-                    # The controller's own file. Pythons that know filters want one; early 3.11 does not know them.
+                    # The controller's own file. Pythons that know filters want one; not every 3.11 does.
                     archive.extraction_filter = getattr(tarfile, "tar_filter", lambda member, _path: member)
                     archive.extractall(directory)
                 if any(recipe["suite"] for recipe in recipes):
@@ -176,8 +179,8 @@ class Images:
         )
         if status != 0:
             raise ImageError(
-                "container_images_source: debian needs mmdebstrap on the host that builds, and apt-get could not "
-                f"install it: {(err or out).strip()}"
+                "container_images_source: debian needs mmdebstrap on the host that builds, and apt-get "
+                f"could not install it: {(err or out).strip()}"
             )
         self.actions.append("installed mmdebstrap")
 
@@ -238,7 +241,9 @@ def main() -> None:
             if not needs and module.params["export_directory"]:
                 images.export(module.params["export_directory"])
     except (ImageError, OSError) as error:
-        module.fail_json(msg=str(error), actions=images.actions, needs_contexts=[])
+        module.fail_json(
+            msg=str(error), changed=bool(images.actions), actions=images.actions, needs_contexts=[]
+        )
     module.exit_json(changed=bool(images.actions), actions=images.actions, needs_contexts=needs)
 
 
