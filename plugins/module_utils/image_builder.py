@@ -30,12 +30,12 @@ MMDEBSTRAP_OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     '--aptopt=APT::Install-Recommends "false"',
     '--aptopt=Acquire::Languages "none"',
-    '--aptopt=APT::Keep-Downloaded-Packages "false"',
-    '--aptopt=Dir::Cache::pkgcache ""',
-    '--aptopt=Dir::Cache::srcpkgcache ""',
     # Package scripts must not start services during a build.
     r"""--customize-hook=printf '#!/bin/sh\nexit 101\n' > "$1/usr/sbin/policy-rc.d" """
     r"""&& chmod 0755 "$1/usr/sbin/policy-rc.d" """,
+    # Written last, because mmdebstrap itself needs the packages it downloaded.
+    r"""--customize-hook=printf '%s\n' 'APT::Keep-Downloaded-Packages "false";' 'Dir::Cache::pkgcache "";' """
+    r"""'Dir::Cache::srcpkgcache "";' >> "$1/etc/apt/apt.conf.d/99mmdebstrap" """,
 )
 
 
