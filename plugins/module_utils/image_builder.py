@@ -35,7 +35,8 @@ MMDEBSTRAP_OPTIONS = (
     r"""&& chmod 0755 "$1/usr/sbin/policy-rc.d" """,
     # Written last, because mmdebstrap itself needs the packages it downloaded.
     r"""--customize-hook=printf '%s\n' 'APT::Keep-Downloaded-Packages "false";' 'Dir::Cache::pkgcache "";' """
-    r"""'Dir::Cache::srcpkgcache "";' >> "$1/etc/apt/apt.conf.d/99mmdebstrap" """,
+    r"""'Dir::Cache::srcpkgcache "";' >> "$1/etc/apt/apt.conf.d/99mmdebstrap" """
+    r"""&& rm -f "$1"/var/cache/apt/*.bin """,
 )
 
 
