@@ -18,6 +18,7 @@ from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader, init_plugin_loader
 from ansible.template import Templar, trust_as_template
+from ansible.utils.collection_loader import AnsibleCollectionConfig
 from ansible.vars.manager import VariableManager
 
 from plugins.action.compose_project import MANAGED, config_digest
@@ -55,8 +56,9 @@ SECRETS = {
     "vault_metrics_read_password": "render-read-password",
 }
 
-# No paths: the collections come with the package, and nothing else is to be found.
-init_plugin_loader([])
+# No paths: the collections come with the package, and nothing else is to be found. Once in a process is enough.
+if AnsibleCollectionConfig.collection_finder is None:
+    init_plugin_loader([])
 filter_loader.add_directory(str(ROOT / "plugins" / "filter"))
 
 
