@@ -95,10 +95,14 @@ class Engine:
             raise ImageError(f"Docker does not answer on this host: {output.strip()}")
         return status == 0
 
-    def pull(self, reference: str) -> None:
-        status, output = self.docker("pull", "--quiet", reference)
+    def pull(self, wanted: Wanted) -> None:
+        status, output = self.docker("pull", "--quiet", wanted.reference)
         if status != 0:
-            raise ImageError(f"{reference} could not be pulled: {last_lines(output)}{self.space(output, 0)}")
+            advice = self.space(output, 0) or (
+                f"\nName one within reach in container_images_overrides.{wanted.key}, "
+                "or carry it there with container_images_source: archive."
+            )
+            raise ImageError(f"{wanted.reference} could not be pulled: {last_lines(output)}{advice}")
 
     def load(self, wanted: Wanted, directory: str) -> None:
         path = os.path.join(directory, wanted.archive)

@@ -129,7 +129,7 @@ class Images:
             return [recipe["key"] for recipe in recipes]
         for image in missing:
             if image.how == "pull":
-                self.act("pulled", image.reference, self.engine.pull, image.reference)
+                self.act("pulled", image.reference, self.engine.pull, image)
             elif image.how == "load":
                 directory = self.module.params["archive_directory"]
                 self.act("loaded", image.reference, self.engine.load, image, directory)

@@ -82,6 +82,14 @@ def test_a_full_disk_says_what_is_needed_and_what_is_free(tmp_path: Path) -> Non
     assert message.endswith("MiB are free; make room, then deploy again.")
 
 
+def test_a_failed_pull_names_the_variable_of_its_key() -> None:
+    commands = Commands({"docker pull": (1, "", "manifest unknown")})
+    with pytest.raises(ImageError) as caught:
+        Engine(commands).pull(Wanted("caddy", "caddy:0.0.1", "0.0.1", "pull"))
+    assert str(caught.value).startswith("caddy:0.0.1 could not be pulled: manifest unknown\n")
+    assert "container_images_overrides.caddy" in str(caught.value)
+
+
 def test_another_failure_says_nothing_of_the_disk(tmp_path: Path) -> None:
     (tmp_path / IMAGE.archive).write_text("x")
     commands = Commands({"docker load": (1, "", "unexpected EOF")})
