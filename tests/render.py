@@ -56,7 +56,7 @@ SECRETS = {
     "vault_metrics_read_password": "render-read-password",
 }
 
-# No paths: the collections come with the package, and nothing else is to be found. Once in a process is enough.
+# No paths: the collections come with the package, and nothing else is to be found. Once a process is enough.
 if AnsibleCollectionConfig.collection_finder is None:
     init_plugin_loader([])
 filter_loader.add_directory(str(ROOT / "plugins" / "filter"))
