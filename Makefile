@@ -1,0 +1,86 @@
+# `make` alone says what there is. Every tool runs from .venv, at the versions of requirements.txt.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+PLAYBOOK := $(BIN)/ansible-playbook
+REPORTS := artifacts/tests
+# Tools find each other, and Ansible the collections, through PATH. Nothing may wait for an answer from a terminal.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export ANSIBLE_HOME := $(CURDIR)/.ansible
+export PYTHONDONTWRITEBYTECODE := 1
+# Certificates of a TLS-intercepting proxy, for image builds; the inventories default to those of this machine.
+ifdef CA_BUNDLE
+export CA_BUNDLE
+endif
+
+.PHONY: help
+help: ## This list
+	@echo "make <target> [ARGS='more arguments of ansible-playbook'] [CA_BUNDLE=/path/of/proxy-ca.crt]"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | while IFS='|' read -r target text; do \
+	  printf '  %-10s %s\n' "$$target" "$$text"; done
+
+.PHONY: deploy
+deploy: venv root ## Deploy the demo on this machine and verify its metrics (ARGS='-i inventories/production' for a server)
+	@$(PLAYBOOK) deploy.yml $(ARGS)
+
+.PHONY: verify
+verify: venv root ## Ask every source again; changes nothing
+	@$(PLAYBOOK) playbooks/verify.yml $(ARGS)
+
+.PHONY: test
+test: venv root ## Everything: lint, unit tests, rendered files, a deploy to a fresh server in a container
+	@rm -rf $(REPORTS)
+	@$(MAKE) machine lint unit render images molecule
+	@tools/test_summary.py $(REPORTS)
+
+.PHONY: lint
+lint: venv ## ansible-lint, yamllint, ruff, mypy, and the roles' READMEs against their specs
+	@$(BIN)/yamllint --strict .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/python tools/role_readme.py --check
+	@$(BIN)/ansible-lint --quiet --nocolor
+
+.PHONY: unit
+unit: venv ## Unit tests: seconds, no Docker
+	@$(BIN)/pytest --quiet --junitxml=$(REPORTS)/unit.xml
+
+.PHONY: render
+render: venv ## Every template through the real roles for every collector, database and destination; no Docker
+	@PYTEST_ADDOPTS=--junitxml=$(CURDIR)/$(REPORTS)/render.xml $(BIN)/molecule test --scenario-name render
+
+.PHONY: images
+images: venv root ## Build the images of the demo and of the test server, and save them as archives
+	@$(PLAYBOOK) playbooks/build_images.yml $(ARGS)
+
+.PHONY: molecule
+molecule: venv root ## Deploy to a fresh Debian 13 server in a container and test it (needs `make machine images`)
+	@PYTEST_ADDOPTS=--junitxml=$(CURDIR)/$(REPORTS)/molecule.xml $(BIN)/molecule test --scenario-name default
+
+.PHONY: bench
+bench: venv root ## Time a no-change deploy and weigh the monitoring, on the server of `molecule converge`
+	@$(BIN)/python tools/bench.py $(ARGS)
+
+.PHONY: machine
+machine: venv root ## Docker and the programs that the tests call, on this machine
+	@$(PLAYBOOK) playbooks/test_machine.yml
+
+.PHONY: clean
+clean: ## Remove what make wrote here: .venv, caches, artifacts (not what was deployed, nor its secrets)
+	@rm -rf .venv .cache .ansible artifacts .mypy_cache .ruff_cache .pytest_cache
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+.PHONY: venv
+venv:
+	@tools/make_venv
+
+# Docker and apt need root. sudo must not ask: nobody may be there to answer.
+.PHONY: root
+root:
+	@[ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null || \
+	  { echo "This needs root on this machine: run it as root, or allow this user passwordless sudo." >&2; exit 1; }
