@@ -20,7 +20,7 @@ TLS_ERRORS = ("CERTIFICATE_VERIFY_FAILED", "SSLError", "certificate verify faile
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 NOTICE = ("The legacy builder is deprecated", "BuildKit is currently disabled", "environment-variable.")
 DISK_FULL = "no space left on device"
-# What a container of one program does not read, and what its packages must not do while it is built.
+# What a container of one program does not read, and what apt would leave in its layers.
 MMDEBSTRAP_OPTIONS = (
     "--variant=minbase",
     "--include=ca-certificates,passwd",
@@ -30,9 +30,6 @@ MMDEBSTRAP_OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     '--aptopt=APT::Install-Recommends "false"',
     '--aptopt=Acquire::Languages "none"',
-    # Package scripts must not start services during a build.
-    r"""--customize-hook=printf '#!/bin/sh\nexit 101\n' > "$1/usr/sbin/policy-rc.d" """
-    r"""&& chmod 0755 "$1/usr/sbin/policy-rc.d" """,
     # Written last, because mmdebstrap itself needs the packages it downloaded.
     r"""--customize-hook=printf '%s\n' 'APT::Keep-Downloaded-Packages "false";' 'Dir::Cache::pkgcache "";' """
     r"""'Dir::Cache::srcpkgcache "";' >> "$1/etc/apt/apt.conf.d/99mmdebstrap" """
