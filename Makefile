@@ -10,7 +10,6 @@ REPORTS := artifacts/tests
 # Tools find each other, and Ansible the collections, through PATH. Nothing may wait for an answer from a terminal.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
-export ANSIBLE_HOME := $(CURDIR)/.ansible
 export PYTHONDONTWRITEBYTECODE := 1
 # Certificates of a TLS-intercepting proxy, for image builds; the inventories default to those of this machine.
 ifdef CA_BUNDLE

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Add up the JUnit files of a `make test` and end with the line that pytest would have written for all of them.
+"""Add up the JUnit files of a `make test` and end as pytest would have ended one run of all of them.
 
 tools/test_summary.py FOLDER
 """
