@@ -1,0 +1,54 @@
+"""A further deploy touches what it has to, and nothing else."""
+
+from __future__ import annotations
+
+from server import Server, playbook
+
+
+def test_a_second_deploy_changes_nothing(server: Server) -> None:
+    before = server.identities()
+
+    again = playbook("deploy.yml", "--skip-tags=verify")
+
+    assert again.status == 0, again.output
+    assert again.changed == 0, again.output
+    assert server.identities() == before
+
+
+def test_a_check_of_what_is_deployed_is_clean(server: Server) -> None:
+    check = playbook("deploy.yml", "--check", "--diff")
+
+    assert check.status == 0, check.output
+    assert check.changed == 0, check.output
+
+
+def test_a_change_of_the_backend_replaces_the_backend(server: Server) -> None:
+    """T11: broker, database and workers go on, and the telemetry project does not notice."""
+    before = server.identities()
+
+    try:
+        changed = playbook(
+            "deploy.yml", "--skip-tags=verify", "-e", "app_stack_backend_max_requests_jitter=51"
+        )
+        assert changed.status == 0, changed.output
+        after = server.identities()
+    finally:
+        restored = playbook("deploy.yml", "--skip-tags=verify")
+
+    assert {service for service in before if before[service] != after[service]} == {"backend"}
+    assert restored.status == 0, restored.output
+
+
+def test_a_release_that_cannot_work_leaves_the_running_one_alone(server: Server) -> None:
+    before = server.identities()
+    files = server.files("/opt/soundcheck/app")
+
+    refused = playbook(
+        *("deploy.yml", "--skip-tags=verify"),
+        *("-e", '{"app_stack_task_routes": {"music.tasks.nowhere.no_task": {"queue": "default"}}}'),
+    )
+
+    assert refused.status != 0
+    assert "music.tasks.nowhere.no_task" in refused.output
+    assert server.identities() == before
+    assert server.files("/opt/soundcheck/app") == files
