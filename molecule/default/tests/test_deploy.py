@@ -35,7 +35,9 @@ def test_a_change_of_the_backend_replaces_the_backend(server: Server) -> None:
     finally:
         restored = playbook("deploy.yml", "--skip-tags=verify")
 
-    assert {service for service in before if before[service] != after[service]} == {"backend"}
+    replaced = {service for service in before if before[service] != after[service]}
+    # The demo's traffic depends on the backend, and Compose restarts what does.
+    assert replaced - {"traffic"} == {"backend"}
     assert restored.status == 0, restored.output
 
 
