@@ -367,8 +367,8 @@ def main() -> None:
             "wait_timeout": {"type": "int", "default": 180},
         },
         supports_check_mode=True,
-        # Ansible writes a module's arguments into the host's journal. It masks secret values there as they are,
-        # but the content of a secret file stands in a printed list, where its line ends look different.
+        # Ansible writes a module's arguments into the host's journal. Secret values are masked there, but the
+        # content of a secret file stands in a printed list, where its line ends look different.
         no_log=True,
     )
     project = Project(module)
