@@ -41,7 +41,8 @@ lint: venv ## ansible-lint, yamllint, ruff, mypy, and the roles' READMEs against
 	@$(BIN)/yamllint --strict .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy
+	@$(BIN)/mypy plugins tests tools
+	@MYPYPATH=molecule/default/tests $(BIN)/mypy molecule/default/tests
 	@$(BIN)/python tools/role_readme.py --check
 	@$(BIN)/ansible-lint --quiet --nocolor
 
