@@ -44,7 +44,7 @@ lint: venv ## ansible-lint, yamllint, ruff, mypy, and the roles' READMEs against
 	@$(BIN)/mypy plugins tests tools
 	@MYPYPATH=molecule/default/tests $(BIN)/mypy molecule/default/tests
 	@$(BIN)/python tools/role_readme.py --check
-	@$(BIN)/ansible-lint --quiet --nocolor
+	@$(BIN)/ansible-lint -q --nocolor
 
 .PHONY: unit
 unit: venv ## Unit tests: seconds, no Docker
