@@ -11,6 +11,8 @@ REPORTS := artifacts/tests
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PYTHONDONTWRITEBYTECODE := 1
+# Its frames break the lines of what runs inside.
+export MOLECULE_COMMAND_BORDERS := false
 # Certificates of a TLS-intercepting proxy, for image builds; the inventories default to those of this machine.
 ifdef CA_BUNDLE
 export CA_BUNDLE
