@@ -141,6 +141,17 @@ LOG_LINES = 15
 Result = TypeVar("Result")
 
 
+class QuietModule(AnsibleModule):
+    """Leaves its arguments out of the host's journal, where Ansible writes those of every module.
+
+    Secret values are masked there, but the content of a secret file stands in a printed list, in which its line
+    ends look different. `no_log` on the option would mask its modes and paths wherever they occur.
+    """
+
+    def _log_invocation(self) -> None:
+        self.log(f"Invoked for project {self.params['project']} in {self.params['directory']}")
+
+
 class Project:
     """One run of the module: the steps in the order in which `main` takes them."""
 
@@ -336,7 +347,7 @@ def seconds_since(started_at: str, now: datetime) -> float:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "project": {"type": "str", "required": True},
             "directory": {"type": "path", "required": True},
@@ -367,9 +378,6 @@ def main() -> None:
             "wait_timeout": {"type": "int", "default": 180},
         },
         supports_check_mode=True,
-        # Ansible writes a module's arguments into the host's journal. Secret values are masked there, but the
-        # content of a secret file stands in a printed list, where its line ends look different.
-        no_log=True,
     )
     project = Project(module)
     problems = problems_in_paths(project.files)
