@@ -144,8 +144,8 @@ Result = TypeVar("Result")
 class QuietModule(AnsibleModule):
     """Leaves its arguments out of the host's journal, where Ansible writes those of every module.
 
-    Secret values are masked there, but the content of a secret file stands in a printed list, in which its line
-    ends look different. `no_log` on the option would mask its modes and paths wherever they occur.
+    Secret values are masked there, but the content of a secret file stands in a printed list, in which its
+    line ends look different. `no_log` on the option would mask modes and paths, too, wherever they occur.
     """
 
     def _log_invocation(self) -> None:
