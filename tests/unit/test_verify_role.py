@@ -11,17 +11,15 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from plugins.module_utils.metric_probe_facts import sources_of
 from plugins.modules.metric_probe import ARGUMENTS, DOCUMENTATION, SOURCE
-from tests.unit._render_telemetry import value
+from tests.render import Rendering
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "metric_verification"
 COLLECTORS = ("grafana_agent", "alloy", "prometheus_agent")
 
 
 def sources(collector: str, **inventory: Any) -> list[dict[str, Any]]:
-    found = value(
-        "metric_catalogue_sources | probed_sources({'django': 8000, 'rabbitmq': 15692})",
-        collector=collector,
-        **inventory,
+    found = Rendering(settings={"collector": collector, **inventory}).value(
+        "metric_catalogue_sources | probed_sources({'django': 8000, 'rabbitmq': 15692})"
     )
     assert isinstance(found, list)
     return found
@@ -61,7 +59,7 @@ def test_the_waiting_covers_two_scrapes(interval: str, seconds: int) -> None:
     defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text(encoding="utf-8"))
     for name in ("metric_verification_timeout", "metric_verification_fresh_seconds"):
         expression = defaults[name].removeprefix("{{").removesuffix("}}")
-        assert value(expression, scrape_interval=interval) == seconds
+        assert Rendering(settings={"scrape_interval": interval}).value(expression) == seconds
 
 
 def test_defaults_are_specified() -> None:
