@@ -35,7 +35,7 @@ verify: venv root ## Ask every source again; changes nothing
 .PHONY: test
 test: venv root ## Everything: lint, unit tests, rendered files, a deploy to a fresh server in a container
 	@rm -rf $(REPORTS)
-	@$(MAKE) machine lint unit render images molecule
+	@$(MAKE) machine lint unit render images integration molecule
 	@tools/test_summary.py $(REPORTS)
 
 .PHONY: lint
@@ -59,6 +59,11 @@ render: venv ## Every template through the real roles for every collector, datab
 .PHONY: images
 images: venv root ## Build the images of the demo and of the test server, and save them as archives
 	@$(PLAYBOOK) playbooks/build_images.yml $(ARGS)
+
+.PHONY: integration
+integration: venv ## The demo under a real gunicorn, and compose_project on a real engine (needs `make machine images`)
+	@tools/make_venv .cache/demo demo/requirements.txt
+	@SOUNDCHECK_DEMO_PYTHON=$(CURDIR)/.cache/demo/bin/python $(BIN)/pytest --quiet tests/integration --junitxml=$(REPORTS)/integration.xml
 
 .PHONY: molecule
 molecule: venv root ## Deploy to a fresh Debian 13 server in a container and test it (needs `make machine images`)

@@ -1,7 +1,7 @@
 """The metrics of a many-worker gunicorn are the truth (T2), with the demo app and the real gunicorn.conf.py.
 
-Needs no containers, but the demo's requirements: run it with the Python of a venv that holds
-`-r demo/requirements.txt` and pytest, or name such a Python in SOUNDCHECK_DEMO_PYTHON.
+Needs no containers, but a Python that has the demo's requirements: SOUNDCHECK_DEMO_PYTHON, which
+`make integration` sets.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from tests.render import ROOT
 from tools.test_summary import count, line
 
 TARGETS = [
-    *("help", "deploy", "verify", "test", "lint", "unit", "render", "images", "molecule"),
-    *("bench", "machine", "clean"),
+    *("help", "deploy", "verify", "test", "lint", "unit", "render", "images"),
+    *("integration", "molecule", "bench", "machine", "clean"),
 ]
 
 
@@ -89,9 +89,9 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make_venv(checkout: Path) -> subprocess.CompletedProcess[str]:
+def make_venv(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [checkout / "tools" / "make_venv"],
+        [checkout / "tools" / "make_venv", *arguments],
         env={"PATH": str(checkout / "bin")},
         capture_output=True,
         text=True,
@@ -105,8 +105,8 @@ WITHOUT_VENV = 'case "$2" in *ensurepip*) exit 1;; *print*) echo 3.12;; esac'
 RECORDING = """\
 case "$2" in *print*) echo 3.12;; esac
 [ "$1 $2" = "-m venv" ] || exit 0
-echo made >> ../made; /bin/mkdir -p .venv/bin
-for name in python pip; do printf '#!/bin/sh\\n' > .venv/bin/$name; /bin/chmod +x .venv/bin/$name; done"""
+echo made >> ../made; /bin/mkdir -p $4/bin
+for name in python pip; do printf '#!/bin/sh\\n' > $4/bin/$name; /bin/chmod +x $4/bin/$name; done"""
 
 
 @pytest.mark.parametrize(
@@ -151,6 +151,17 @@ def test_tools_are_installed_once_for_each_requirements(checkout: Path) -> None:
     (checkout / "requirements.txt").write_text("ruff==1\n", encoding="utf-8")
     make_venv(checkout)
     assert made.read_text(encoding="utf-8").split() == ["made", "made"]
+
+
+def test_another_folder_holds_other_requirements(checkout: Path) -> None:
+    program(checkout / "bin", "python3", RECORDING.replace("../made", "made"))
+    (checkout / "demo.txt").write_text("Django==5.2\n", encoding="utf-8")
+
+    done = make_venv(checkout, "other/folder", "demo.txt")
+
+    assert "into other/folder (demo.txt is new" in done.stdout
+    assert (checkout / "other" / "folder" / "bin" / "pip").exists()
+    assert not (checkout / ".venv").exists()
 
 
 def test_requirements_are_pinned_and_each_has_its_reason() -> None:
