@@ -54,3 +54,31 @@ def test_a_release_that_cannot_work_leaves_the_running_one_alone(server: Server)
     assert "music.tasks.nowhere.no_task" in refused.output
     assert server.identities() == before
     assert server.files("/opt/soundcheck/app") == files
+
+
+def test_a_server_that_cannot_be_reached_keeps_what_it_has(server: Server) -> None:
+    before = server.identities()
+
+    unreachable = playbook("deploy.yml", "-e", "ansible_port=1")
+
+    assert unreachable.status != 0
+    assert "UNREACHABLE" in unreachable.output
+    assert server.identities() == before
+
+
+def test_a_disk_that_fills_up_while_images_load_leaves_the_running_release_alone(server: Server) -> None:
+    """One more image is wanted, and the engine has no room to unpack it."""
+    before = server.identities()
+    files = server.files("/opt/soundcheck")
+
+    server.run("mount -t tmpfs -o size=1m tmpfs /var/lib/docker/tmp")
+    try:
+        refused = playbook("deploy.yml", "--skip-tags=verify", "-e", '{"app_stack_flower_enabled": true}')
+    finally:
+        server.run("umount /var/lib/docker/tmp")
+
+    assert refused.status != 0
+    assert "The disk of /var/lib/docker is full" in refused.output
+    assert "soundcheck/flower" in refused.output
+    assert server.identities() == before
+    assert server.files("/opt/soundcheck") == files
