@@ -38,7 +38,7 @@ def prometheus_rules(entries: Entry, labels: Mapping[str, str]) -> dict[str, Any
             "rules": [
                 {
                     "alert": alert["title"],
-                    "expr": f"({_one_line(alert['expr'])}) {alert['comparison']} {_plain(alert['threshold'])}",
+                    "expr": _condition(alert),
                     "for": alert["for"],
                     "labels": _labels(alert, labels),
                     "annotations": _annotations(alert, '{{ $value | printf "%.4g" }}'),
@@ -125,7 +125,7 @@ def _annotations(alert: Entry, value: str) -> dict[str, str]:
     def written(placeholder: re.Match[str]) -> str:
         name = placeholder.group(1)
         if name == "threshold":
-            return _plain(alert["threshold"])
+            return _number(alert["threshold"])
         return value if name == "value" else f"{{{{ $labels.{name} }}}}"
 
     summary = PLACEHOLDER.sub(written, alert["message"])
@@ -138,12 +138,13 @@ def _annotations(alert: Entry, value: str) -> dict[str, str]:
     }
 
 
-def _one_line(expression: str) -> str:
-    """The expression as a rule file holds it; YAML would escape the line breaks."""
-    return re.sub(r"(?<=\()\s+|\s+(?=\))", "", " ".join(expression.split()))
+def _condition(alert: Entry) -> str:
+    """Expression and comparison in one line; YAML would escape the line breaks."""
+    line = re.sub(r"(?<=\()\s+|\s+(?=\))", "", " ".join(alert["expr"].split()))
+    return f"({line}) {alert['comparison']} {_number(alert['threshold'])}"
 
 
-def _plain(number: float) -> str:
+def _number(number: float) -> str:
     """80 instead of 80.0."""
     return f"{number:.12g}"
 
