@@ -35,7 +35,7 @@ verify: venv root ## Ask every source again; changes nothing
 .PHONY: test
 test: venv root ## Everything: lint, unit tests, rendered files, a deploy to a fresh server in a container
 	@rm -rf $(REPORTS)
-	@$(MAKE) machine lint unit render images integration molecule
+	@$(MAKE) machine lint unit render images alerts integration molecule
 	@tools/test_summary.py $(REPORTS)
 
 .PHONY: lint
@@ -59,6 +59,10 @@ render: venv ## Every template through the real roles for every collector, datab
 .PHONY: images
 images: venv root ## Build the images of the demo and of the test server, and save them as archives
 	@$(PLAYBOOK) playbooks/build_images.yml $(ARGS)
+
+.PHONY: alerts
+alerts: venv ## Every alert under promtool: series that make it fire, and near misses (needs `make machine images`)
+	@$(BIN)/pytest --quiet tests/alerts --junitxml=$(REPORTS)/alerts.xml
 
 .PHONY: integration
 integration: venv ## The demo under a real gunicorn, and compose_project on a real engine (needs `make machine images`)

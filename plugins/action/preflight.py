@@ -45,8 +45,11 @@ from ansible.module_utils.preflight_vault import unencrypted  # noqa: E402
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 COLLECTORS = {"grafana_agent", "alloy", "prometheus_agent"}
-# Worked out by the role container_images, no options of it.
-DERIVED = ("container_images_refs", "container_images_versions", "container_images_wanted")
+# Worked out by roles, no options of them: a bad catalogue of panels and alerts fails in its entries.
+DERIVED = (
+    *("container_images_refs", "container_images_versions", "container_images_wanted"),
+    "metric_catalogue_entries",
+)
 NEEDED_BY = "is not set but needed by"
 LARGEST_INVENTORY_FILE = 2**20
 

@@ -18,7 +18,14 @@ AT_LEAST_ONE = (
     "app_stack_log_max_file",
     "app_stack_start_timeout",
     "telemetry_start_timeout",
+    "metric_catalogue_beat_period",
+    "metric_catalogue_evaluation_interval",
 )
+DURATIONS = {
+    "scrape_interval": "60s",
+    "metric_catalogue_window": "5m",
+    "metric_catalogue_task_failure_window": "30m",
+}
 PLACEHOLDER = re.compile(
     r"(change|replace)[-_ ]?me.*|password\d*|passwd|secret|example|todo|test|guest|admin|x{3,}|\.{3,}|<.*>",
     re.IGNORECASE,
@@ -87,9 +94,10 @@ def numbers(settings: Settings) -> Iterator[Problem]:
         number = integer(settings.get(variable, 1))
         if number is not None and number < 1:
             yield Problem(variable, str(number), "set it to 1 or more")
-    interval = settings.get("scrape_interval")
-    if interval is not None and not re.fullmatch(r"[1-9][0-9]*[smh]", str(interval)):
-        yield Problem("scrape_interval", f"`{interval}`", "write a duration such as 60s")
+    for variable, example in DURATIONS.items():
+        duration = settings.get(variable)
+        if duration is not None and not re.fullmatch(r"[1-9][0-9]*[smh]", str(duration)):
+            yield Problem(variable, f"`{duration}`", f"write a duration such as {example}")
 
 
 def routes(settings: Settings) -> Iterator[Problem]:
