@@ -38,7 +38,7 @@ _PERMISSIONS = (
     (r"GET /api/v1/provisioning", "alert.provisioning:read"),
     (r"(?:POST|PUT|DELETE) /api/v1/provisioning", "alert.provisioning:write"),
     (r"POST /api/annotations", "annotations:create"),
-    (r"POST /api/alertmanager/grafana/api/v2/silences", "alert.instances:create"),
+    (r"POST /api/(?:alertmanager/grafana/api/)?v2/silences", "alert.instances:create"),
 )
 
 

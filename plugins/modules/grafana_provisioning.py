@@ -103,30 +103,13 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.grafana_api import Grafana
 from ansible.module_utils.grafana_apply import Outcome, provision
+from ansible.module_utils.grafana_arguments import CONTENT
 from ansible.module_utils.grafana_plan import Wanted, invalid
 
-FOLDER = {"uid": {"type": "str", "required": True}, "title": {"type": "str", "required": True}}
-GROUP = {
-    "title": {"type": "str", "required": True},
-    "interval": {"type": "int", "required": True},
-    "rules": {"type": "list", "elements": "dict", "required": True},
-}
-CONTACT_POINT = {
-    "uid": {"type": "str", "required": True},
-    "name": {"type": "str", "required": True},
-    "type": {"type": "str", "required": True},
-    "settings": {"type": "dict", "default": {}},
-    "secure_settings": {"type": "dict", "default": {}, "no_log": True},
-    "disable_resolve_message": {"type": "bool", "default": False},
-}
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "url": {"type": "str", "required": True},
     "token": {"type": "str", "required": True, "no_log": True},
-    "folder": {"type": "dict", "required": True, "options": FOLDER},
-    "dashboards": {"type": "list", "elements": "dict", "default": []},
-    "rule_groups": {"type": "list", "elements": "dict", "default": [], "options": GROUP},
-    "contact_points": {"type": "list", "elements": "dict", "default": [], "options": CONTACT_POINT},
-    "policy": {"type": "dict"},
+    **CONTENT,
     "overwrite": {"type": "bool", "default": False},
     "disable_provenance": {"type": "bool", "default": False},
     "timeout": {"type": "float", "default": 30.0},
