@@ -51,8 +51,8 @@ def test_what_is_sound_passes(changes: dict[str, Any]) -> None:
     [
         (
             {"grafana_url": "music.grafana.net"},
-            "grafana_url: `music.grafana.net` has no scheme http or https; set scheme and host alone, such as "
-            "https://example.grafana.net",
+            "grafana_url: `music.grafana.net` has no scheme http or https; "
+            "set scheme and host alone, such as https://example.grafana.net",
         ),
         ({"grafana_url": "ftp://music.grafana.net"}, "has no scheme http or https"),
         ({"grafana_url": "https://"}, "has no scheme http or https"),
