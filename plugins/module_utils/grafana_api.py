@@ -6,6 +6,7 @@ look at it (429): whether any other one took effect is found out by reading agai
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import http.client
 import json
@@ -56,10 +57,11 @@ class Unsettled(GrafanaError):
 
 @dataclass
 class Grafana:
-    """A Grafana, reached with the token of a service account; without one, an Alertmanager without users."""
+    """A Grafana, reached with the token of a service account; or an Alertmanager, with a password."""
 
     url: str
     token: str = ""
+    username: str = ""
     timeout: float = 30.0
     retries: int = 3
     pause: Callable[[float], None] = time.sleep
@@ -104,7 +106,10 @@ class Grafana:
     def _ask(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
         asked = f"{method} {self.url}{path}"
         headers |= {"Accept": "application/json"}
-        if self.token:
+        if self.username:
+            login = base64.b64encode(f"{self.username}:{self.token}".encode()).decode()
+            headers["Authorization"] = f"Basic {login}"
+        elif self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         data = None
         if body is not None:
@@ -140,6 +145,8 @@ class Grafana:
         text = f"{asked}: HTTP {status} {error.reason}{self._explanation(error)}"
         if method == "GET" and status == 404:
             return
+        if status == 401 and self.username:
+            raise GrafanaError(f"{text}; the password of {self.username} is another one", status)
         if status == 401:
             remedy = (
                 "the token is wrong or expired: make a new one for the service account (vault_grafana_token)"

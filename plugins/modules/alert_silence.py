@@ -10,7 +10,11 @@ description:
   - An Alertmanager that does not take it is a warning, never a failure.
 options:
   url: {description: Address before C(/api/v2/silences)., type: str, required: true}
-  token: {description: Token of a service account of Grafana; empty for none., type: str, default: ""}
+  username: {description: User of an Alertmanager; empty for Grafana., type: str, default: ""}
+  password:
+    description: Password of the user; for Grafana the token of a service account.
+    type: str
+    default: ""
   labels: {description: Labels that a silenced alert has., type: dict, required: true}
   minutes: {description: How long it lasts., type: int, required: true}
   created_by: {description: Who asks for it., type: str, required: true}
@@ -52,7 +56,8 @@ from ansible.module_utils.grafana_api import Grafana, GrafanaError
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "url": {"type": "str", "required": True},
-    "token": {"type": "str", "default": "", "no_log": True},
+    "username": {"type": "str", "default": ""},
+    "password": {"type": "str", "default": "", "no_log": True},
     "labels": {"type": "dict", "required": True},
     "minutes": {"type": "int", "required": True},
     "created_by": {"type": "str", "required": True},
@@ -71,7 +76,8 @@ def main() -> None:
         module.fail_json(msg=str(problem))
     if module.check_mode:
         module.exit_json(changed=True, silence=body, silence_id="")
-    alertmanager = Grafana(given["url"].rstrip("/"), given["token"], timeout=given["timeout"], retries=0)
+    access = {"token": given["password"], "username": given["username"]}
+    alertmanager = Grafana(given["url"].rstrip("/"), **access, timeout=given["timeout"], retries=0)
     try:
         answer = alertmanager.write("POST", "/api/v2/silences", body)
     except GrafanaError as problem:

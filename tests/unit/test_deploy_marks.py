@@ -47,7 +47,7 @@ def test_a_silence_without_bounds_is_refused(labels: dict[str, str], minutes: in
         silence(labels, minutes=minutes, created_by="kim", comment="Deploy", now=NOW)
 
 
-@pytest.mark.parametrize("module", [alert_silence, grafana_annotation])
-def test_the_modules_document_what_they_accept(module: Any) -> None:
+@pytest.mark.parametrize(("module", "secret"), [(alert_silence, "password"), (grafana_annotation, "token")])
+def test_the_modules_document_what_they_accept(module: Any, secret: str) -> None:
     assert set(yaml.safe_load(module.DOCUMENTATION)["options"]) == set(module.ARGUMENTS)
-    assert module.ARGUMENTS["token"]["no_log"] is True
+    assert module.ARGUMENTS[secret]["no_log"] is True
