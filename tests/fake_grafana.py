@@ -179,7 +179,8 @@ class FakeGrafana:
             found = re.fullmatch(pattern, f"{method} {path}")
             if found:
                 return handler(found.groups(), query, body, provenance)
-        raise Refused(404, "Not found")
+        # Not 404, which means that a thing is not there.
+        raise Refused(501, f"the fake knows no {method} {path}")
 
     def _routes(self) -> list[tuple[str, Callable[..., tuple[int, Any]]]]:
         provisioning = "/api/v1/provisioning"

@@ -127,6 +127,9 @@ def _object(grafana: Grafana, path: str) -> dict[str, Any] | None:
 
 def _list(grafana: Grafana, path: str) -> tuple[Any, ...]:
     answer = grafana.read(path)
+    if answer is None:
+        hint = "is grafana_url a Grafana with its own alerting (unified_alerting)?"
+        raise GrafanaError(f"GET {grafana.url}{path}: HTTP 404; {hint}")
     if not isinstance(answer, list):
         raise GrafanaError(f"GET {grafana.url}{path}: expected a list, got a {type(answer).__name__}")
     return tuple(answer)

@@ -382,6 +382,7 @@ def test_429_waits_as_long_as_grafana_asks(
             Fault("POST /api/dashboards", status=412, times=9),
             "HTTP 412 Precondition Failed: injected, 4 times",
         ),
+        (Fault("GET .*/alert-rules", status=404), "HTTP 404; is grafana_url a Grafana with its own alerting"),
         (Fault("POST /api/folders", status=400, message="bad"), "HTTP 400 Bad Request: bad"),
         (
             Fault("POST .*/contact-points", status=400, message=f"invalid url {SECRETS['slack']}"),
