@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ansible.module_utils import preflight_host, preflight_images, preflight_settings
+from ansible.module_utils import preflight_grafana, preflight_host, preflight_images, preflight_settings
 from ansible.module_utils.preflight_values import Problem, Settings, Survey
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -12,7 +12,8 @@ SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 def problems(settings: Settings, survey: Survey) -> list[Problem]:
     """Every reason not to deploy, in the order an operator meets them."""
-    found = [problem for check in preflight_settings.CHECKS for problem in check(settings)]
+    of_settings = (*preflight_settings.CHECKS, *preflight_grafana.CHECKS)
+    found = [problem for check in of_settings for problem in check(settings)]
     for module in (preflight_images, preflight_host):
         found.extend(problem for check in module.CHECKS for problem in check(settings, survey))
     return found
