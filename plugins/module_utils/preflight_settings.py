@@ -18,6 +18,8 @@ AT_LEAST_ONE = (
     "app_stack_log_max_file",
     "app_stack_start_timeout",
     "telemetry_start_timeout",
+    "grafana_cloud_active_series_limit",
+    "grafana_cloud_included_dpm",
 )
 PLACEHOLDER = re.compile(
     r"(change|replace)[-_ ]?me.*|password\d*|passwd|secret|example|todo|test|guest|admin|x{3,}|\.{3,}|<.*>",
