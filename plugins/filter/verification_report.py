@@ -172,7 +172,9 @@ def _numbered(name: str, checks: Checks, source: str) -> str:
     """The name of a line, with the number of questions where it stands for several."""
     kind = next((kind for kind, plural in _KINDS.items() if plural == name), "")
     number = sum((check["source"], _kind(check)) == (source, kind) for check in checks)
-    return f"{number} {name}" if kind else name
+    if not kind:
+        return name
+    return f"1 {kind}" if number == 1 else f"{number} {name}"
 
 
 def verification_json(checks: Checks, host: str, finished: str, seconds: float) -> str:

@@ -17,6 +17,10 @@ COLLECTOR = "collector"
 BROKER = "rabbitmq"
 
 
+# The error of a rule may list every series; its beginning says what is wrong.
+_ERROR_LENGTH = 200
+
+
 @dataclass(frozen=True)
 class Promise:
     """One metric that the catalogue promises."""
@@ -342,7 +346,7 @@ def targets_of(collector: str, answer: dict[str, Any]) -> tuple[Target, ...]:
 def rules_of(answer: dict[str, Any]) -> tuple[Rule, ...]:
     """Rules from the data of Prometheus' rules API."""
     return tuple(
-        Rule(group["name"], rule["name"], rule["health"], rule.get("lastError") or "")
+        Rule(group["name"], rule["name"], rule["health"], (rule.get("lastError") or "")[:_ERROR_LENGTH])
         for group in answer["groups"]
         for rule in group["rules"]
     )

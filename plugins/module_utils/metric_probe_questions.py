@@ -48,7 +48,10 @@ def question_check(facts: Facts, question: Question) -> Check:
             else "the backend was not able to answer this query: read its log"
         )
         got = f"{question.title}: {answer.problem.text}"
-        return replace(check, status=FAILED, got=got, likely_cause=cause, waiting=not refused)
+        # What was parsed may still fail on series that an earlier container left behind for some minutes.
+        return replace(
+            check, status=FAILED, got=got, likely_cause=cause, waiting=answer.problem.status != 400
+        )
     if answer.has_data:
         return replace(check, got=_shown(answer))
     missing = missing_metrics(facts, question)
@@ -92,7 +95,10 @@ def _dead(facts: Facts, question: Question, answer: Answer, missing: list[str], 
         have = "has" if len(question.metrics) == 1 else "have"
         names = f" although {', '.join(question.metrics)} {have} samples" if question.metrics else ""
         got = f"no series{names}"
-        cause = "its label matchers or the labels of its operands fit none of the stored series"
+        cause = (
+            "its label matchers or the labels of its operands fit none of the stored series,"
+            " or a rate has only one sample so far"
+        )
     check = replace(check, got=f"{question.title}: {got}", likely_cause=cause)
     if recorded and facts.check_mode:
         return replace(check, status=SKIPPED, got=f"{check.got}; check mode loads no rules")

@@ -249,11 +249,11 @@ def test_t16_series_of_this_deployment_are_counted_per_job(server: Server) -> No
 def test_the_loaded_rules_and_their_health(server: Server) -> None:
     loaded = [
         {"name": "Down", "type": "alerting", "health": "ok", "lastError": ""},
-        {"name": "a:b:c", "type": "recording", "health": "err", "lastError": "many-to-many"},
+        {"name": "a:b:c", "type": "recording", "health": "err", "lastError": "many-to-many" + "." * 999},
     ]
     server.body = json.dumps({"data": {"groups": [{"name": "g", "file": "f", "rules": loaded}]}}).encode()
     assert backend(server).rules() == Rules(
-        loaded=(Rule("g", "Down", "ok"), Rule("g", "a:b:c", "err", "many-to-many"))
+        loaded=(Rule("g", "Down", "ok"), Rule("g", "a:b:c", "err", "many-to-many" + "." * 188))
     )
     path, headers, body = server.asked[0]
     assert (path, body) == ("/api/prom/api/v1/rules", "")

@@ -119,6 +119,13 @@ DEAD = {
         "correct G2.D1 in role metric_catalogue",
         False,
     ),
+    "T7 series of two containers collide": (
+        refused("G3.1", Problem("status", "HTTP 422 Unprocessable Entity: duplicate series", 422)),
+        "cadvisor alert G3.1",
+        "CPU high: HTTP 422 Unprocessable Entity: duplicate series",
+        "correct G3.1 in role metric_catalogue",
+        True,
+    ),
     "the backend is overloaded": (
         refused("G2.D1", Problem("status", "HTTP 503 Service Unavailable", 503)),
         "django panel G2.D1",

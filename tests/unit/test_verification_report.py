@@ -164,6 +164,7 @@ def test_each_dead_panel_has_its_paragraph_and_consequences_are_counted() -> Non
     text = verification_report([ANSWERED, DEAD, UNJUDGED, {**UNJUDGED, "check": "alert G3.5"}])
     assert "django, panel G2.D3\n  asked     asked" in text
     assert f"Not judged {BECAUSE}:\n  django 2 alerts" in text
+    assert "django 1 alert" in verification_report([UNJUDGED])
 
 
 COSTS = {
