@@ -91,7 +91,11 @@ def _questions_text(questions: Checks) -> str:
     """How many of them have data, which are dead, and which wait for an event."""
     answered = sum(question["details"]["has_data"] for question in questions)
     parts = [f"{answered} of {len(questions)} answer"]
-    dead = [f"{q['details']['id']} {q['got']}" for q in questions if q["status"] == "failed"]
+    dead = [
+        f"{q['details']['id']}: {q['got'].removeprefix(q['details']['title'] + ': ')}"
+        for q in questions
+        if q["status"] == "failed"
+    ]
     waiting = [
         f"{q['details']['id']} ({q['likely_cause']})"
         for q in questions

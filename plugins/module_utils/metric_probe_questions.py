@@ -63,16 +63,16 @@ def question_check(facts: Facts, question: Question) -> Check:
 
 
 def missing_metrics(facts: Facts, question: Question) -> list[str]:
-    """Metrics of an unanswered question without any sample of this deployment."""
+    """Metrics of an empty answer that have no sample at all of this deployment."""
+    answer = facts.answers.get(question.id)
+    if answer is None or answer.has_data:
+        return []
     return [name for name in question.metrics if name not in facts.present]
 
 
 def needs_rules(facts: Facts, question: Question) -> bool:
     """Whether a question is empty for want of a recorded metric, which only a rule can give it."""
-    answer = facts.answers.get(question.id)
-    return (
-        answer is not None and not answer.has_data and any(map(_recorded, missing_metrics(facts, question)))
-    )
+    return any(map(_recorded, missing_metrics(facts, question)))
 
 
 def _dead(facts: Facts, question: Question, answer: Answer, missing: list[str], check: Check) -> Check:

@@ -123,7 +123,7 @@ def question(identity: str, status: str, got: str, cause: str = "", has_data: bo
 
 ANSWERED = question("G2.D1", "ok", "3 series: 1, 2, 3", has_data=True)
 NOT_YET = question("G2.D2", "ok", "not yet: no data", "no slow query so far")
-DEAD = question("G2.D3", "failed", "Slow queries: no sample of x_bucket")
+DEAD = question("G2.D3", "failed", "Title of G2.D3: no sample of x_bucket")
 UNJUDGED = question("G3.4", "consequence", "no data", BECAUSE)
 
 
@@ -134,8 +134,8 @@ UNJUDGED = question("G3.4", "consequence", "no data", BECAUSE)
         ([ANSWERED, NOT_YET], "panels    ok           1 of 2 answer; not yet: G2.D2 (no slow query so far)"),
         (
             [ANSWERED, NOT_YET, DEAD],
-            "panels    FAILED       1 of 3 answer; dead: G2.D3 Slow queries: no sample of x_bucket;"
-            " not yet: G2.D2 (no slow query so ...",
+            "panels    FAILED       1 of 3 answer; dead: G2.D3: no sample of x_bucket;"
+            " not yet: G2.D2 (no slow query so far)",
         ),
         ([UNJUDGED], "alerts    consequence  0 of 1 answer; not judged: 1"),
         ([{**UNJUDGED, "status": "skipped"}], "alerts    skipped      0 of 1 answer; not judged: 1"),

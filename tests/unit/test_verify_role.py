@@ -85,15 +85,13 @@ def test_t16_each_source_names_the_variable_that_trims_it() -> None:
 
 
 def test_g2_g3_the_questions_of_the_catalogue_fit_the_module() -> None:
-    own = {"id": "G2.D1", "kind": "panel", "source": "django", "title": "Requests", "empty_reason": ""}
+    own = {"id": "requests", "kind": "panel", "source": "django", "title": "Requests", "empty_reason": ""}
     questions = role_value(
         "_metric_verification_questions",
-        metric_catalogue_questions=[{**own, "expr": "sum by (view) (rate(x[5m]))"}],
-        environment_name="staging",
+        metric_catalogue_questions=[{**own, "guide": "G2.D1", "expr": "sum by (view) (rate(x[5m]))"}],
     )
-    for question in questions:
-        assert ArgumentSpecValidator(QUESTION).validate(question).error_messages == []
-    assert 'x{environment="staging",host="' in questions[0]["expr"]
+    assert ArgumentSpecValidator(QUESTION).validate(questions[0]).error_messages == []
+    assert (questions[0]["id"], questions[0]["metrics"]) == ("G2.D1 requests", ["x"])
 
 
 @pytest.mark.parametrize(("destination", "rules"), [("embedded", ["Down"]), ("grafana_cloud", [])])
