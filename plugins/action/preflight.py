@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
-import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.parameters import DEFAULT_TYPE_VALIDATORS
 from ansible.plugins.action import ActionBase
@@ -89,7 +88,7 @@ class ActionModule(ActionBase):
         """Specs of every role, and the variables of those that another play runs."""
         roles: dict[str, dict[str, Any]] = {}
         for folder in sorted(path for path in ROLES.iterdir() if path.is_dir()):
-            spec = options(folder / "meta" / "argument_specs.yml")
+            spec = self._specified(folder / "meta" / "argument_specs.yml")
             defaults = self._load(folder / "defaults")
             values = self._load(folder / "vars")
             roles[folder.name] = {
@@ -98,6 +97,15 @@ class ActionModule(ActionBase):
                 "values": {} if folder.name in in_play else {**defaults, **values},
             }
         return roles
+
+    def _specified(self, path: Path) -> dict[str, Any]:
+        """Options of all entry points: preflight's second one holds the variables of the whole project."""
+        if not path.is_file():
+            return {}
+        specs = self._loader.load_from_file(str(path))["argument_specs"]
+        return {
+            name: option for entry in specs.values() for name, option in (entry.get("options") or {}).items()
+        }
 
     def _load(self, folder: Path) -> dict[str, Any]:
         files = (
@@ -160,14 +168,6 @@ class ActionModule(ActionBase):
 def settled(survey: dict[str, Any]) -> bool:
     """Whether an earlier survey of this run still tells the truth: nothing was left to install or load."""
     return bool(survey.get("docker", {}).get("reachable")) and survey.get("images_missing") == []
-
-
-def options(path: Path) -> dict[str, Any]:
-    """The options of all entry points: preflight's second one holds the variables of the whole project."""
-    if not path.is_file():
-        return {}
-    specs = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]
-    return {name: option for entry in specs.values() for name, option in (entry.get("options") or {}).items()}
 
 
 def idle_roles(settings: dict[str, Any]) -> set[str]:

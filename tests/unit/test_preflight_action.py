@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from plugins.action import preflight
 
@@ -71,6 +72,13 @@ def deploy(folder: Path, **changes: Any) -> str:
         check=False,
     )
     return done.stdout + done.stderr
+
+
+def test_nothing_is_validated_before_preflight() -> None:
+    """The dependencies of a role would be, by Ansible itself, which stops at the first problem."""
+    metas = [yaml.safe_load(path.read_text("utf-8")) for path in ROOT.glob("roles/*/meta/main.yml")]
+
+    assert [meta["galaxy_info"]["role_name"] for meta in metas if meta["dependencies"]] == []
 
 
 def test_all_problems_come_in_one_message(tmp_path: Path) -> None:

@@ -41,6 +41,27 @@ def test_a_change_of_the_backend_replaces_the_backend(server: Server) -> None:
     assert restored.status == 0, restored.output
 
 
+def test_bad_input_is_refused_in_one_message(server: Server) -> None:
+    before = server.identities()
+    files = server.files("/opt/soundcheck")
+
+    refused = playbook(
+        *("deploy.yml", "-e", "collector=grafana", "-e", "locale=de", "-e", "app_stack_bakend_workers=3"),
+        *("-e", "app_stack_backend_memory=512X", "-e", "vault_rabbitmq_password=changeme"),
+    )
+
+    assert refused.status != 0
+    assert refused.changed == 0
+    assert "5 problems, nothing was changed:" in refused.output
+    for variable in (
+        *("collector", "locale", "app_stack_bakend_workers"),
+        *("app_stack_backend_memory", "vault_rabbitmq_password"),
+    ):
+        assert f" {variable}: " in refused.output, refused.output
+    assert server.identities() == before
+    assert server.files("/opt/soundcheck") == files
+
+
 def test_a_release_that_cannot_work_leaves_the_running_one_alone(server: Server) -> None:
     before = server.identities()
     files = server.files("/opt/soundcheck/app")
@@ -79,6 +100,6 @@ def test_a_disk_that_fills_up_while_images_load_leaves_the_running_release_alone
 
     assert refused.status != 0
     assert "The disk of /var/lib/docker is full" in refused.output
-    assert "soundcheck/flower" in refused.output
+    assert "soundcheck-flower-" in refused.output
     assert server.identities() == before
     assert server.files("/opt/soundcheck") == files
