@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,8 +29,10 @@ def verification_questions(questions: Sequence[Mapping[str, Any]], sources: Sour
         metrics = expression_metrics(question["expr"], identity)
         asked.append(
             {
-                **{key: str(question[key]) for key in ("kind", "source", "title", "expr")},
+                **{key: str(question[key]) for key in ("kind", "source", "title")},
                 "id": identity,
+                # A report shows it in a line; a text in double quotes holds no line break.
+                "expr": re.sub(r"\s*\n\s*", " ", question["expr"].strip()),
                 "metrics": metrics,
                 "empty_reason": question["empty_reason"] or _without_source(metrics, sources),
             }

@@ -80,6 +80,11 @@ def test_a_question_holds_what_the_module_needs() -> None:
     assert asked == {**QUESTION, "metrics": ["node_load1", "machine_cpu_cores"]}
 
 
+def test_an_expression_becomes_one_line() -> None:
+    question = {**QUESTION, "expr": '  max(\n    node_load1{x="a  b"}\n)\n'}
+    assert verification_questions([question], SOURCES)[0]["expr"] == 'max( node_load1{x="a  b"} )'
+
+
 def test_the_guides_name_comes_first() -> None:
     named = [question["id"] for question in verification_questions([{**QUESTION, "guide": "G2.X"}], SOURCES)]
     assert named == ["G2.X host-load"]

@@ -109,12 +109,14 @@ def test_a_source_that_is_not_deployed_is_not_asked() -> None:
     assert "postgres" not in names
 
 
-@pytest.mark.parametrize(("interval", "seconds"), [("15s", 60), ("60s", 150), ("1m", 150)])
-def test_the_waiting_covers_two_scrapes(interval: str, seconds: int) -> None:
-    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text(encoding="utf-8"))
-    for name in ("metric_verification_timeout", "metric_verification_fresh_seconds"):
-        expression = defaults[name].removeprefix("{{").removesuffix("}}")
-        assert Rendering(settings={"scrape_interval": interval}).value(expression) == seconds
+@pytest.mark.parametrize(
+    ("interval", "fresh", "waiting"), [("15s", 60, 90), ("60s", 150, 180), ("1m", 150, 180)]
+)
+def test_the_waiting_covers_two_scrapes_and_a_step_of_a_subquery(
+    interval: str, fresh: int, waiting: int
+) -> None:
+    assert role_value("metric_verification_fresh_seconds", scrape_interval=interval) == fresh
+    assert role_value("metric_verification_timeout", scrape_interval=interval) == waiting
 
 
 def test_defaults_are_specified() -> None:
