@@ -375,7 +375,6 @@ class _Evaluation:
             self._unreachable(COLLECTOR),
             *(self._unreachable(name) for name in names),
             *(self.targets[name] for name in names),
-            self.remote_write,
             *(self.stored[name] for name in names),
             self.rules if needs_rules(self.facts, question) else None,
             *(self._unreachable(name) for name in services),

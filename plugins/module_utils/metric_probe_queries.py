@@ -25,20 +25,17 @@ def ask_catalogue(backend: Backend, facts: Facts, open_questions: set[tuple[str,
     """Put the open ones of these questions, unless the backend answers nothing at all."""
     if facts.backend_problem:
         return
-    # What an unreachable backend left unasked is open, too.
     questions = [
         question
         for question in facts.questions
-        if question.id not in facts.answers
-        or ((question.source, question.kind) in open_questions and not facts.answers[question.id].has_data)
+        if (question.source, question.kind) in open_questions
+        and not facts.answers.get(question.id, Answer()).has_data
     ]
-    rules = facts.rules is None or (BACKEND, RULES) in open_questions
-    usage = facts.usage is None or (BUDGET, SERIES) in open_questions
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         answers = pool.map(backend.answer, [question.expr for question in questions])
-        if facts.expected_rules and rules:
+        if facts.expected_rules and (BACKEND, RULES) in open_questions:
             facts.rules = backend.rules()
-        if facts.budget and usage:
+        if facts.budget and (BUDGET, SERIES) in open_questions:
             facts.usage = _usage(backend)
         facts.answers |= {question.id: answer for question, answer in zip(questions, answers, strict=True)}
     _look_for_metrics(backend, facts)
@@ -52,7 +49,7 @@ def _usage(backend: Backend) -> Usage:
 
 def _look_for_metrics(backend: Backend, facts: Facts) -> None:
     """Learn which metrics of the empty answers have samples at all: it tells what is missing."""
-    answers = [(question, facts.answers[question.id]) for question in facts.questions]
+    answers = [(q, facts.answers[q.id]) for q in facts.questions if q.id in facts.answers]
     empty = [question for question, answer in answers if not (answer.problem or answer.has_data)]
     names = {name for question in empty for name in question.metrics}
     if not names:

@@ -110,7 +110,7 @@ def _conditions(facts: Facts, missing: list[str]) -> str:
     promises = [p for source in facts.sources for p in source.promised if p.stored in missing]
     explained = {p.stored: p.when for p in promises if p.when}
     due = {p.stored for p in promises if not p.when}
-    if due or set(missing) != set(explained):
+    if due or explained.keys() != set(missing):
         return ""
     return "; ".join(f"{name}: {reason}" for name, reason in sorted(explained.items()))
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.metric_probe_checks import evaluate
-from plugins.module_utils.metric_probe_facts import Answer, Facts, Problem, Question, Rule, Rules
+from plugins.module_utils.metric_probe_facts import Answer, Facts, Problem, Promise, Question, Rule, Rules
 from plugins.module_utils.metric_probe_wording import CONSEQUENCE, FAILED, OK, SKIPPED, Check
 from tests.unit._probe_facts import REFUSED, all_of, backend, healthy, stopped, stored, target_down
 
@@ -203,6 +203,11 @@ CONSEQUENCES = {
         "django target",
         {"django panel G2.D1"},
     ),
+    "its target down, its last samples still fresh": (
+        all_of(target_down("django"), empty("G2.D1")),
+        "django target",
+        {"django panel G2.D1"},
+    ),
     "a promised metric missing in the backend": (
         all_of(stored("django", series=()), empty("G2.D1")),
         "django backend",
@@ -308,6 +313,19 @@ def test_the_catalogue_excuses_a_metric_that_its_promise_excuses() -> None:
     assert (check.status, check.likely_cause) == (OK, "container_oom_events_total: since 0.40")
     facts.questions = (replace(facts.questions[0], metrics=(name, "unheard_of")),)
     assert checks_by_name(facts)["cadvisor alert A1"].status == FAILED
+
+
+def test_a_metric_that_is_promised_twice_once_without_a_condition_is_due() -> None:
+    """container_memory_rss of `backend` has to be there, whatever is said of another service's."""
+    facts = asked()
+    conditional = Promise(RSS, RSS, {"name": "other"}, when="only with another service")
+    facts.sources = tuple(
+        replace(source, promised=(*source.promised, conditional)) if source.name == "cadvisor" else source
+        for source in facts.sources
+    )
+    all_of(stored("cadvisor", series=()), empty("G3.1"))(facts)
+    assert names(facts, FAILED) == {"cadvisor backend"}
+    assert "cadvisor alert G3.1" in names(facts, CONSEQUENCE)
 
 
 def test_without_expected_rules_the_backend_is_not_asked_for_any() -> None:

@@ -56,6 +56,8 @@ class Host:
     up: dict[str, int] = field(default_factory=dict)
     questions_answered_after: float = 0.0  # seconds until a rate has its second sample
     backend_silent_until: float = 0.0
+    silence: str = "timeout"  # kind of the problem meanwhile
+    refused: str = ""  # beginning of the expressions that the backend cannot evaluate
 
     def containers(self, _projects: list[str]) -> tuple[tuple[Container, ...], str]:
         found = []
@@ -110,7 +112,9 @@ class Host:
     def query(self, expression: str) -> tuple[list[dict[str, Any]], Problem | None]:
         self.queries.append(expression)
         if self.time < self.backend_silent_until:
-            return [], Problem("timeout", "no answer within 15 s")
+            return [], Problem(self.silence, "no answer within 15 s")
+        if self.refused and expression.startswith(self.refused):
+            return [], Problem("status", "HTTP 422: too many samples", 422)
         if self.time < self.arrives_after:
             return [], None
         if expression.startswith("max by (queue_name"):
@@ -307,6 +311,30 @@ def test_a_silent_backend_is_asked_no_expression(host: Host) -> None:
     checks = run(host)
     assert statuses(checks, OK) == set(checks)
     assert host.queries.count("rate(requests[5m])") == 1
+
+
+def test_what_a_refusing_backend_left_unasked_is_asked_when_it_answers(host: Host) -> None:
+    """Nobody would wait for it alone, but the canary takes its time."""
+    host.backend_silent_until, host.silence, host.events_from = 4, "refused", 3
+    checks = run(host)
+    assert statuses(checks, OK) == set(checks)
+    assert host.queries.count("rate(requests[5m])") == 1
+
+
+@pytest.mark.parametrize(
+    ("refused", "failed"),
+    [
+        ("count by (job) (last_over_time(", "budget series"),
+        ("count by (job) ({", "budget series"),
+        ("count by (__name__) ({", "django panel G2.D1"),
+    ],
+)
+def test_what_the_backend_cannot_count_is_said_and_not_guessed(host: Host, refused: str, failed: str) -> None:
+    host.refused = refused
+    host.questions_answered_after = 1000 if failed.startswith("django") else 0
+    checks = run(host, timeout=0, questions=PLAN.questions[:1])
+    assert statuses(checks, FAILED) == {failed}
+    assert "HTTP 422: too many samples" in checks[failed].got
 
 
 def test_alloy_is_asked_through_the_backend(host: Host) -> None:

@@ -137,6 +137,10 @@ UNJUDGED = question("G3.4", "consequence", "no data", BECAUSE)
             "panels    FAILED       1 of 3 answer; dead: G2.D3: no sample of x_bucket;"
             " not yet: G2.D2 (no slow query so far)",
         ),
+        (
+            [DEAD, {**ANSWERED, "status": "consequence"}],
+            "panels    FAILED       1 of 2 answer; dead: G2.D3: no sample of x_bucket; not judged: 1",
+        ),
         ([UNJUDGED], "alerts    consequence  0 of 1 answer; not judged: 1"),
         ([{**UNJUDGED, "status": "skipped"}], "alerts    skipped      0 of 1 answer; not judged: 1"),
     ],
