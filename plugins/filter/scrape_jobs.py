@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -63,8 +63,30 @@ def scrape_jobs(
     return jobs
 
 
+def series_budget(
+    jobs: Sequence[Mapping[str, Any]],
+    sources: Mapping[str, Mapping[str, Any]],
+    limit: int,
+    included: int,
+) -> dict[str, Any]:
+    """What the jobs may cost (T16): the plan's limits, each job's interval and what trims its series."""
+    trims = {source["job"]: source["trim"] for source in sources.values()}
+    return {
+        "limit": int(limit),
+        "included": int(included),
+        "jobs": [
+            {
+                "name": job["job_name"],
+                "seconds": milliseconds(job["scrape_interval"], f"interval of {job['job_name']}") / 1000,
+                "trim": trims[job["job_name"]],
+            }
+            for job in jobs
+        ],
+    }
+
+
 class FilterModule:
     """Filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        return {"scrape_jobs": scrape_jobs}
+        return {"scrape_jobs": scrape_jobs, "series_budget": series_budget}

@@ -14,6 +14,9 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y":
 _DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
 # G7: a sample of the last five minutes is fresh where the exporter stamps samples with its own, older times.
 _STAMPED_FRESH_SECONDS = 300
+# Kinds of questions, and the name of the line that stands for all of one source.
+_KINDS = {"panel": "panels", "alert": "alerts", "recording": "recordings"}
+_WORST_FIRST = ("failed", "consequence", "skipped", "ok")
 _WORDS = {"ok": "ok", "failed": "FAILED", "consequence": "consequence", "skipped": "skipped"}
 
 Checks = Sequence[Mapping[str, Any]]
@@ -60,18 +63,80 @@ def verification_failures(checks: Checks) -> list[Mapping[str, Any]]:
 
 
 def verification_table(checks: Checks) -> str:
-    """One line per check; the name of a source stands on its first line alone."""
+    """One line per check, and per source one for its panels and alerts; a source is named once."""
     rows = [("SOURCE", "CHECK", "RESULT", "WHAT CAME")]
     previous = ""
+    for source, name, status, got in _lines(checks):
+        rows.append(("" if source == previous else source, name, _WORDS[status], _shortened(got)))
+        previous = source
+    return _aligned(rows)
+
+
+def _lines(checks: Checks) -> list[tuple[str, str, str, str]]:
+    """Source, name, status and answer of each line; questions of one kind and source share one."""
+    lines: dict[tuple[str, str], tuple[str, str, str, str]] = {}
     for check in checks:
-        source = "" if check["source"] == previous else check["source"]
-        previous = check["source"]
-        rows.append((source, check["check"], _WORDS[check["status"]], _shortened(check["got"])))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        source, kind = str(check["source"]), _kind(check)
+        name = _KINDS.get(kind, str(check["check"]))
+        alike = (
+            [c for c in checks if (c["source"], _kind(c)) == (source, kind)] if kind in _KINDS else [check]
+        )
+        status = min((str(c["status"]) for c in alike), key=_WORST_FIRST.index)
+        got = _questions_text(alike) if kind in _KINDS else str(check["got"])
+        lines.setdefault((source, name), (source, name, status, got))
+    return list(lines.values())
+
+
+def _questions_text(questions: Checks) -> str:
+    """How many of them have data, which are dead, and which wait for an event."""
+    answered = sum(question["details"]["has_data"] for question in questions)
+    parts = [f"{answered} of {len(questions)} answer"]
+    dead = [
+        f"{q['details']['id']}: {q['got'].removeprefix(q['details']['title'] + ': ')}"
+        for q in questions
+        if q["status"] == "failed"
+    ]
+    waiting = [
+        f"{q['details']['id']} ({q['likely_cause']})"
+        for q in questions
+        if q["status"] == "ok" and not q["details"]["has_data"]
+    ]
+    unjudged = sum(question["status"] in ("consequence", "skipped") for question in questions)
+    parts += [f"dead: {', '.join(dead)}"] if dead else []
+    parts += [f"not yet: {', '.join(waiting)}"] if waiting else []
+    parts += [f"not judged: {unjudged}"] if unjudged else []
+    return "; ".join(parts)
+
+
+def _kind(check: Mapping[str, Any]) -> str:
+    return str((check.get("details") or {}).get("kind", ""))
+
+
+def _aligned(rows: Sequence[Sequence[str]], numbers: bool = False) -> str:
+    """Columns below each other; numbers to the right, but for the first column."""
+    last = len(rows[0]) - 1
+    widths = [max(len(row[column]) for row in rows) for column in range(last + 1)]
     return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
+        "  ".join(
+            cell.rjust(width) if numbers and column else cell.ljust(width if column < last else 0)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
     )
+
+
+def _budget_table(checks: Checks) -> str:
+    """What each job costs of the plan; nothing where it was not counted."""
+    budget = next((check["details"] for check in checks if _kind(check) == "budget"), None)
+    if budget is None:
+        return ""
+    rows = [("BUDGET", "SERIES", "POINTS/MIN", "OF THE PLAN")]
+    rows += [_cost("sum" if entry is budget else entry["job"], entry) for entry in [*budget["jobs"], budget]]
+    return _aligned(rows, numbers=True)
+
+
+def _cost(name: str, entry: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    return name, str(entry["series"]), f"{entry['points_per_minute']:.0f}", f"{entry['share']:.1%}"
 
 
 def _shortened(text: str, limit: int = 100) -> str:
@@ -89,8 +154,8 @@ def verification_summary(checks: Checks) -> str:
 
 
 def verification_report(checks: Checks) -> str:
-    """The table; below it a paragraph per failure, and which checks are only consequences."""
-    paragraphs = [verification_table(checks)]
+    """The tables; below them a paragraph per failure, and which checks are only consequences."""
+    paragraphs = [table for table in (verification_table(checks), _budget_table(checks)) if table]
     for check in verification_failures(checks):
         paragraphs.append(
             f"{check['source']}, {check['check']}\n"
@@ -99,14 +164,21 @@ def verification_report(checks: Checks) -> str:
             f"  came      {check['got']}\n"
             f"  likely    {check['likely_cause'] or 'unknown'}"
         )
-    consequences: dict[str, list[str]] = {}
-    for check in checks:
-        if check["status"] == "consequence":
-            consequences.setdefault(check["likely_cause"], []).append(f"{check['source']} {check['check']}")
-    paragraphs += [
-        f"Not judged {reason}:\n  {', '.join(names)}" for reason, names in sorted(consequences.items())
-    ]
+    reasons = sorted({check["likely_cause"] for check in checks if check["status"] == "consequence"})
+    for reason in reasons:
+        unjudged = [c for c in checks if (c["status"], c["likely_cause"]) == ("consequence", reason)]
+        names = [f"{source} {_numbered(name, unjudged, source)}" for source, name, _s, _g in _lines(unjudged)]
+        paragraphs.append(f"Not judged {reason}:\n  {', '.join(names)}")
     return "\n\n".join(paragraphs)
+
+
+def _numbered(name: str, checks: Checks, source: str) -> str:
+    """The name of a line, with the number of questions where it stands for several."""
+    kind = next((kind for kind, plural in _KINDS.items() if plural == name), "")
+    number = sum((check["source"], _kind(check)) == (source, kind) for check in checks)
+    if not kind:
+        return name
+    return f"1 {kind}" if number == 1 else f"{number} {name}"
 
 
 def verification_json(checks: Checks, host: str, finished: str, seconds: float) -> str:
@@ -116,7 +188,10 @@ def verification_json(checks: Checks, host: str, finished: str, seconds: float) 
         "finished": finished,
         "seconds": seconds,
         "passed": not verification_failures(checks),
-        "checks": [{key: value for key, value in check.items() if key != "waiting"} for check in checks],
+        "checks": [
+            {key: value for key, value in check.items() if key != "waiting" and (key != "details" or value)}
+            for check in checks
+        ],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
@@ -132,8 +207,12 @@ def verification_junit(checks: Checks, host: str, finished: str, seconds: float)
         )
         _count(suite, mine)
         for check in mine:
+            title = (check.get("details") or {}).get("title")
             case = ElementTree.SubElement(
-                suite, "testcase", classname=f"soundcheck.{name}", name=str(check["check"])
+                suite,
+                "testcase",
+                classname=f"soundcheck.{name}",
+                name=_printable(f"{check['check']}: {title}" if title else check["check"]),
             )
             _outcome(case, check)
     ElementTree.indent(root)
@@ -150,16 +229,17 @@ def _count(element: ElementTree.Element, checks: Checks) -> None:
 def _outcome(case: ElementTree.Element, check: Mapping[str, Any]) -> None:
     if check["status"] == "failed":
         failure = ElementTree.SubElement(case, "failure", message=_printable(check["got"]))
-        failure.text = _printable(
-            f"asked {check['asked']}; expected {check['expected']}; likely {check['likely_cause']}"
-        )
+        reason = f"asked {check['asked']}; expected {check['expected']}; likely {check['likely_cause']}"
+        failure.text = _printable("\n".join(filter(None, [reason, _budget_table([check])])))
     elif check["status"] == "consequence":
         reason = f"{check['got']}: {check['likely_cause']}"
         ElementTree.SubElement(case, "skipped", message=_printable(reason))
     elif check["status"] == "skipped":
         ElementTree.SubElement(case, "skipped", message=_printable(check["got"]))
     else:
-        ElementTree.SubElement(case, "system-out").text = _printable(f"{check['asked']}: {check['got']}")
+        lines = [f"{check['asked']}: {check['got']}", check["likely_cause"], _budget_table([check])]
+        text = "\n".join(line for line in lines if line)
+        ElementTree.SubElement(case, "system-out").text = _printable(text)
 
 
 def _printable(text: Any) -> str:

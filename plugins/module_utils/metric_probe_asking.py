@@ -10,11 +10,21 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from .exposition import Exposition, ExpositionError, parse
-from .metric_probe_facts import Container, Problem, Promise, Scrape, containers_of
+from .metric_probe_facts import (
+    Answer,
+    Container,
+    Problem,
+    Promise,
+    Rules,
+    Scrape,
+    containers_of,
+    rules_of,
+)
 
 # A page of metrics is a few hundred kilobytes; whatever is larger is something else.
 _PAGE_BYTES = 32 * 1024 * 1024
@@ -134,25 +144,65 @@ class Backend:
 
     def query(self, expression: str) -> tuple[list[dict[str, Any]], Problem | None]:
         """An instant query. POST: with a dozen metric names it would be a long URL."""
-        headers = {}
-        if self.username:
-            token = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-            headers["Authorization"] = f"Basic {token}"
-        host = urllib.parse.urlsplit(self.url).hostname or ""
-        body, problem = fetch(
-            f"{self.url.rstrip('/')}/api/v1/query",
-            self.timeout,
-            headers,
-            {"query": expression},
-            direct=host in ("127.0.0.1", "localhost", "::1"),
-        )
+        body, problem = self._request("/api/v1/query", {"query": expression})
         if problem:
             return [], problem
         try:
             result = json.loads(body)["data"]["result"]
             return list(result), None
         except (ValueError, KeyError, TypeError):
-            return [], Problem("content", f"not an answer of a Prometheus API: {body[:80]!r}")
+            return [], _no_answer(body)
+
+    def answer(self, expression: str) -> Answer:
+        """The values of an instant query, whether it gives a vector or a single number."""
+        result, problem = self.query(expression)
+        try:
+            if result and not isinstance(result[0], dict):
+                return Answer(problem, (({}, float(result[1])),))
+            return Answer(problem, tuple((entry["metric"], float(entry["value"][1])) for entry in result))
+        except (KeyError, IndexError, TypeError, ValueError):
+            return Answer(Problem("content", f"no numbers in the answer: {str(result)[:80]}"))
+
+    def present(self, names: Iterable[str]) -> tuple[frozenset[str], Problem | None]:
+        """Which of the metrics have samples of this deployment."""
+        alternatives = "|".join(sorted(names))
+        counted = self.answer(f'count by (__name__) ({{__name__=~"{alternatives}",{self.selector()}}})')
+        return frozenset(labels.get("__name__", "") for labels, _number in counted.values), counted.problem
+
+    def series_per_job(self, window: str = "") -> tuple[dict[str, int], Problem | None]:
+        """How many series each job has, those of the window or those that a query sees now.
+
+        The series that alerting rules write about themselves are the embedded backend's alone.
+        """
+        # A selector must exclude the empty name, or Prometheus refuses it.
+        series = f'{{__name__!~"|ALERTS|ALERTS_FOR_STATE",{self.selector()}}}'
+        # last_over_time keeps the names, without which two series could be the same.
+        found = self.answer(f"count by (job) ({f'last_over_time({series}[{window}])' if window else series})")
+        return {labels.get("job", ""): int(number) for labels, number in found.values}, found.problem
+
+    def rules(self) -> Rules:
+        """The rules that a Prometheus has loaded."""
+        body, problem = self._request("/api/v1/rules")
+        if problem:
+            return Rules(problem)
+        try:
+            return Rules(loaded=rules_of(json.loads(body)["data"]))
+        except (ValueError, KeyError, TypeError):
+            return Rules(_no_answer(body))
+
+    def _request(self, path: str, form: dict[str, str] | None = None) -> tuple[bytes, Problem | None]:
+        headers = {}
+        if self.username:
+            token = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+            headers["Authorization"] = f"Basic {token}"
+        host = urllib.parse.urlsplit(self.url).hostname or ""
+        return fetch(
+            f"{self.url.rstrip('/')}{path}",
+            self.timeout,
+            headers,
+            form,
+            direct=host in ("127.0.0.1", "localhost", "::1"),
+        )
 
     def fresh_query(self, job: str, promised: tuple[Promise, ...], window: int) -> str:
         """Names, and the labels the promises speak of, that have samples within the window.
@@ -174,3 +224,7 @@ class Backend:
         )
         result, _problem = self.query(expression)
         return float(result[0]["value"][1]) if result else None
+
+
+def _no_answer(body: bytes) -> Problem:
+    return Problem("content", f"not an answer of a Prometheus API: {body[:80]!r}")

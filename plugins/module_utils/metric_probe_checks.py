@@ -10,10 +10,24 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
+from .metric_probe_backend import backend_check, rules_check
+from .metric_probe_budget import budget_check
 from .metric_probe_canary import COUNTED, SENT, canary_check
-from .metric_probe_facts import BROKER, CELERY, COLLECTOR, Facts, Problem, Promise, Scrape, Source
+from .metric_probe_facts import (
+    BROKER,
+    CELERY,
+    COLLECTOR,
+    Facts,
+    Problem,
+    Promise,
+    Question,
+    Repeated,
+    Scrape,
+    Source,
+)
+from .metric_probe_monotonic import monotonic_check
+from .metric_probe_questions import mentioned, missing_metrics, needs_rules, question_check
 from .metric_probe_wording import (
-    BACKEND,
     CONSEQUENCE,
     FAILED,
     OK,
@@ -46,7 +60,7 @@ class _Evaluation:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
-        self.backend = self._backend()
+        self.backend = backend_check(facts)
         self.endpoints: dict[str, Check] = {}
         # The broker first: the celery exporter is silent without it.
         for source in sorted(facts.sources, key=lambda entry: entry.name != BROKER):
@@ -54,6 +68,7 @@ class _Evaluation:
         self.targets = {source.name: self._target(source) for source in facts.sources}
         self.remote_write = self._remote_write()
         self.stored = {source.name: self._stored(source) for source in facts.sources}
+        self.rules = self._rules()
 
     def checks(self) -> list[Check]:
         if self.facts.engine_problem:
@@ -66,8 +81,9 @@ class _Evaluation:
             if source.name == CELERY:
                 found += self._canaries()
             if self.facts.repeated and self.facts.repeated.source == source.name:
-                found.append(self._monotonic(source))
-        return [*found, self.backend]
+                found.append(self._monotonic(source, self.facts.repeated))
+            found += [self._question(q) for q in self.facts.questions if q.source == source.name]
+        return [*found, self.backend, *filter(None, [self.rules, self._budget()])]
 
     # --- roots --------------------------------------------------------------------------------------
 
@@ -101,30 +117,6 @@ class _Evaluation:
             return Check("docker", "engine", SKIPPED, asked, expected, self.facts.engine_problem)
         cause = "the engine is not installed or does not run: run deploy.yml, or `systemctl status docker`"
         return Check("docker", "engine", FAILED, asked, expected, self.facts.engine_problem, cause)
-
-    def _backend(self) -> Check:
-        problem = self.facts.backend_problem
-        check = Check(BACKEND, "query", OK, f"{self.facts.backend_url}/api/v1/query", "an answer", "answers")
-        if problem is None:
-            return check
-        stopped = next(
-            (c for c in self.facts.containers if c.service == "metrics-backend" and not c.running), None
-        )
-        embedded = any(c.service == "metrics-backend" for c in self.facts.containers)
-        if self.facts.check_mode and problem.kind == "refused" and not embedded:
-            return replace(check, status=SKIPPED, got="not deployed yet; check mode deploys nothing")
-        if stopped:
-            cause, waiting = container_cause(stopped), stopped.status in TRANSIENT
-        elif problem.status in (401, 403):
-            cause, waiting = "vault_metrics_read_password or its user is not what the backend knows", False
-        elif embedded:
-            cause, waiting = "the backend still starts; read `docker compose logs metrics-backend`", True
-        else:
-            cause = (
-                "metrics_destination and grafana_cloud.query_url must name a Prometheus API this host reaches"
-            )
-            waiting = problem.kind == "timeout" or problem.status >= 500
-        return replace(check, status=FAILED, got=problem.text, likely_cause=cause, waiting=waiting)
 
     # --- (a) endpoint -------------------------------------------------------------------------------
 
@@ -354,34 +346,55 @@ class _Evaluation:
 
     # --- (e) monotonic ------------------------------------------------------------------------------
 
-    def _monotonic(self, source: Source) -> Check:
-        repeated = self.facts.repeated
-        assert repeated is not None
-        check = Check(
-            source.name,
-            "monotonic",
-            OK,
-            asked=f"{repeated.url}, {repeated.scrapes} times",
-            expected="no counter falls between two scrapes",
-            got=f"{repeated.counters} counters never fell in {repeated.scrapes} scrapes",
-        )
+    def _monotonic(self, source: Source, repeated: Repeated) -> Check:
+        check = monotonic_check(source, repeated)
         if self.endpoints[source.name].status == SKIPPED:
             return replace(check, status=SKIPPED, got="not asked")
-        if repeated.problem:
-            cause = source.likely_causes.get("endpoint", "")
-            check = replace(check, status=FAILED, got=repeated.problem.text, likely_cause=cause, waiting=True)
-        elif not repeated.counters:
-            cause = source.likely_causes.get("samples", "")
-            check = replace(check, status=FAILED, got="no counter", likely_cause=cause, waiting=True)
-        elif repeated.falls:
-            shown = "; ".join(repeated.falls[:3])
-            check = replace(
-                check,
-                status=FAILED,
-                got=f"{len(repeated.falls)} falls, such as {shown}",
-                likely_cause=(
-                    "each gunicorn worker answers for itself (T2): PROMETHEUS_MULTIPROC_DIR is not set for"
-                    " the service, files of dead workers are removed from it, or the service restarted"
-                ),
-            )
         return self._blame(check, self._unreachable(source.name))
+
+    # --- (f) what dashboards and rules read ---------------------------------------------------------
+
+    def _question(self, question: Question) -> Check:
+        check = question_check(self.facts, question)
+        missing = missing_metrics(self.facts, question)
+        # The source of the panel, and those from which it lacks a metric.
+        names = [question.source] + [
+            source.name
+            for source in self.facts.sources
+            if source.name != question.source and {p.stored for p in source.promised} & set(missing)
+        ]
+        if self._not_asked(*names):
+            return replace(check, status=SKIPPED, got="not asked")
+        answer = self.facts.answers.get(question.id)
+        if answer and answer.problem:
+            return self._blame(check, self.backend)
+        services = [s.name for s in self.facts.sources if mentioned(question, s.service)]
+        return self._blame(
+            check,
+            self.backend,
+            self._unreachable(COLLECTOR),
+            *(self._unreachable(name) for name in names),
+            *(self.targets[name] for name in names),
+            *(self.stored[name] for name in names),
+            self.rules if needs_rules(self.facts, question) else None,
+            *(self._unreachable(name) for name in services),
+        )
+
+    def _rules(self) -> Check | None:
+        check = rules_check(self.facts)
+        if check and self._not_asked():
+            return replace(check, status=SKIPPED, got="not asked")
+        return self._blame(check, self.backend) if check else None
+
+    def _budget(self) -> Check | None:
+        if self.facts.budget is None:
+            return None
+        check = budget_check(self.facts.budget, self.facts.usage, self.facts.backend_url)
+        if self._not_asked(COLLECTOR):
+            return replace(check, status=SKIPPED, got="not asked")
+        return self._blame(check, self.backend, self._unreachable(COLLECTOR), self.remote_write)
+
+    def _not_asked(self, *names: str) -> bool:
+        """Whether check mode found the backend or one of these sources not deployed yet."""
+        endpoints = [self.endpoints[name].status for name in names if name in self.endpoints]
+        return SKIPPED in (self.backend.status, *endpoints)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,10 @@ CONSUMERS = "celery_active_worker_count"
 CELERY = "celery"
 COLLECTOR = "collector"
 BROKER = "rabbitmq"
+
+
+# The error of a rule may list every series; its beginning says what is wrong.
+_ERROR_LENGTH = 200
 
 
 @dataclass(frozen=True)
@@ -150,9 +155,84 @@ class Repeated:
     falls: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Question:
+    """One expression of the catalogue. `empty_reason`: why a healthy service may have no data for it."""
+
+    id: str
+    kind: str
+    source: str
+    title: str
+    expr: str
+    metrics: tuple[str, ...] = ()
+    empty_reason: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the backend said to an expression: label sets and their values, or why there are none."""
+
+    problem: Problem | None = None
+    values: tuple[tuple[Mapping[str, str], float], ...] = ()
+
+    @property
+    def has_data(self) -> bool:
+        """NaN and infinity are what a division by nothing leaves: they show nothing."""
+        return any(math.isfinite(value) for _labels, value in self.values)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule that a Prometheus has loaded. `health`: ok, err, or unknown before its first evaluation."""
+
+    group: str
+    name: str
+    health: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The answer about all rules."""
+
+    problem: Problem | None = None
+    loaded: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scrape job: seconds between two scrapes, and what makes it send fewer series."""
+
+    name: str
+    seconds: float
+    trim: str = ""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the plan includes, and the jobs that use it."""
+
+    limit: int
+    included: int
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Series per job: `active` by Grafana Cloud's definition, `current` those that still get samples."""
+
+    problem: Problem | None = None
+    active: Mapping[str, int] = field(default_factory=dict)
+    current: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass
 class Facts:
-    """Everything that was asked and answered. `scrapes`, `stored` are by source name."""
+    """Everything that was asked and answered.
+
+    `scrapes`, `stored` are by source name, `answers` by question. `present`: metrics of unanswered questions
+    that have samples.
+    """
 
     sources: tuple[Source, ...]
     workers: tuple[Worker, ...]
@@ -167,6 +247,13 @@ class Facts:
     stored: dict[str, Stored] = field(default_factory=dict)
     canary: Canary | None = None
     repeated: Repeated | None = None
+    questions: tuple[Question, ...] = ()
+    answers: dict[str, Answer] = field(default_factory=dict)
+    present: frozenset[str] = frozenset()
+    expected_rules: tuple[tuple[str, str], ...] = ()
+    rules: Rules | None = None
+    budget: Budget | None = None
+    usage: Usage | None = None
 
     def of(self, project: str, service: str) -> tuple[Container, ...]:
         return tuple(c for c in self.containers if c.project == project and c.service == service)
@@ -253,4 +340,13 @@ def targets_of(collector: str, answer: dict[str, Any]) -> tuple[Target, ...]:
             error=entry.get("lastError") or "",
         )
         for entry in data.get("activeTargets") or []
+    )
+
+
+def rules_of(answer: dict[str, Any]) -> tuple[Rule, ...]:
+    """Rules from the data of Prometheus' rules API."""
+    return tuple(
+        Rule(group["name"], rule["name"], rule["health"], (rule.get("lastError") or "")[:_ERROR_LENGTH])
+        for group in answer["groups"]
+        for rule in group["rules"]
     )

@@ -20,11 +20,13 @@ from .metric_probe_facts import (
     CONSUMERS,
     EXPORTED_SUCCESSES,
     STORED_TASKS,
+    Budget,
     Canary,
     Container,
     Crossings,
     Facts,
     Problem,
+    Question,
     Repeated,
     Source,
     Stored,
@@ -33,6 +35,7 @@ from .metric_probe_facts import (
     Worker,
     targets_of,
 )
+from .metric_probe_queries import all_queries, ask_catalogue
 from .metric_probe_wording import BACKEND, OK, SKIPPED, Check
 
 _PAUSE_SECONDS = 1.0
@@ -58,6 +61,9 @@ class Plan:
     monotonic_prefix: str
     monotonic_scrapes: int
     check_mode: bool = False
+    questions: tuple[Question, ...] = ()
+    expected_rules: tuple[tuple[str, str], ...] = ()
+    budget: Budget | None = None
 
 
 @dataclass
@@ -78,6 +84,9 @@ class Run:
             collector=self.plan.collector,
             backend_url=self.plan.backend.url,
             check_mode=self.plan.check_mode,
+            questions=self.plan.questions,
+            expected_rules=self.plan.expected_rules,
+            budget=self.plan.budget,
         )
 
     def checks(self) -> list[Check]:
@@ -87,7 +96,8 @@ class Run:
         if self.facts.engine_problem:
             return evaluate(self.facts)
         self._prepare_canary()
-        self._ask({(source.name, check) for source in self.plan.sources for check in _QUESTIONS})
+        first = {(source.name, check) for source in self.plan.sources for check in _QUESTIONS}
+        self._ask(first | all_queries(self.facts))
         checks = evaluate(self.facts)
         while any(check.waiting for check in checks) and self.clock() < deadline:
             self.sleep(_PAUSE_SECONDS)
@@ -125,6 +135,8 @@ class Run:
             for future in [pool.submit(step) for step in steps]:
                 future.result()
         self._count_canaries()
+        # After the backend was found to answer: each of these would wait for it alone.
+        ask_catalogue(self.plan.backend, self.facts, open_questions)
 
     def _running(self, source: Source) -> list[Container]:
         return [c for c in self.facts.of(source.project, source.service) if c.running and c.address]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from .metric_probe_facts import COLLECTOR, Container, Promise, Scrape, Source
 
@@ -13,6 +14,7 @@ CONSEQUENCE = "consequence"
 SKIPPED = "skipped"
 
 BACKEND = "metrics_backend"
+RULES = "rules"
 # States of a container that may end by themselves.
 TRANSIENT = ("created", "restarting")
 
@@ -29,11 +31,15 @@ class Check:
     got: str
     likely_cause: str = ""
     waiting: bool = False
+    # For programs: what one line does not hold.
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 def because(root: Check) -> str:
     """The reason of a consequence, with the check to look at."""
-    if root.source == BACKEND:
+    if root.check == RULES:
+        what = "rules are not loaded or fail"
+    elif root.source == BACKEND:
         what = "the backend cannot be asked"
     elif root.check == "target":
         what = f"the collector cannot scrape {root.source}"

@@ -20,6 +20,8 @@ AT_LEAST_ONE = (
     "telemetry_start_timeout",
     "metric_catalogue_beat_period",
     "metric_catalogue_evaluation_interval",
+    "grafana_cloud_active_series_limit",
+    "grafana_cloud_included_dpm",
 )
 DURATIONS = {
     "scrape_interval": "60s",

@@ -6,7 +6,8 @@ module: metric_probe
 short_description: Prove on live data that every promised metric travels from its endpoint to the backend
 description:
   - Asks, from the host, the endpoints of all sources, the collector's targets and the backend; sends a canary
-    task through every queue; reads the counters of a many-worker web service repeatedly.
+    task through every queue; reads the counters of a many-worker web service repeatedly; puts the expressions
+    of panels and alerts to the backend, and counts its series.
   - Asks again what is not right yet until it is, until waiting cannot help, or until O(timeout).
   - Changes nothing but the canary's own counters. Failed checks do not fail the module; see RV(checks).
 options:
@@ -75,6 +76,49 @@ options:
     description: Seconds to wait for what may become right by itself.
     type: int
     required: true
+  questions:
+    description: Expressions of panels and alerts, limited to this deployment, which the backend must answer.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      id: {description: Id in the catalogue., type: str, required: true}
+      kind:
+        description: What shows or evaluates it.
+        type: str
+        required: true
+        choices: [panel, alert, recording]
+      source: {description: Source of the catalogue to which it belongs., type: str, required: true}
+      title: {description: Title of the panel or alert., type: str, required: true}
+      expr: {description: The PromQL expression., type: str, required: true}
+      metrics: {description: Names of the metrics in it., type: list, elements: str, default: []}
+      empty_reason: {description: Why a healthy service may have no data for it., type: str, default: ""}
+  rules:
+    description: Rules that the backend must have loaded; none for a backend without the Prometheus rules API.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      group: {description: Rule group., type: str, required: true}
+      name: {description: Name of the alert or of the recorded metric., type: str, required: true}
+  budget:
+    description: What the plan of the backend includes. Without it the series are not counted.
+    type: dict
+    suboptions:
+      limit: {description: Active series of the plan., type: int, required: true}
+      included:
+        description: Data points per minute that the plan includes for each series.
+        type: int
+        default: 1
+      jobs:
+        description: Scrape jobs that send the series.
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          name: {description: Value of the label C(job)., type: str, required: true}
+          seconds: {description: Seconds between two scrapes., type: float, required: true}
+          trim: {description: What makes the job send fewer series., type: str, default: ""}
   monotonic_source: {description: Source whose counters are read repeatedly., type: str, default: django}
   monotonic_prefix: {description: Start of the names of those counters., type: str, default: django_http_}
   monotonic_scrapes: {description: How often they are read., type: int, default: 20}
@@ -120,6 +164,12 @@ checks:
     got: {description: What came., type: str, returned: always}
     likely_cause: {description: What to look at., type: str, returned: always}
     waiting: {description: Whether the answer might have become right later., type: bool, returned: always}
+    details:
+      description:
+        - For a question its kind, id, title, number of series and the first values.
+        - For the budget the series, data points per minute and share of each job. Else empty.
+      type: dict
+      returned: always
 seconds:
   description: Duration of the run.
   type: float
@@ -131,8 +181,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.metric_probe_asking import Backend
+from ansible.module_utils.metric_probe_budget import budget_of
 from ansible.module_utils.metric_probe_checks import as_dictionary
 from ansible.module_utils.metric_probe_facts import Worker, sources_of
+from ansible.module_utils.metric_probe_questions import KINDS, questions_of
 from ansible.module_utils.metric_probe_run import Plan, Run
 
 PROMISE = {
@@ -159,6 +211,26 @@ WORKER = {
     "name": {"type": "str", "required": True},
     "queues": {"type": "list", "elements": "str", "required": True},
 }
+QUESTION = {
+    "id": {"type": "str", "required": True},
+    "kind": {"type": "str", "required": True, "choices": list(KINDS)},
+    "source": {"type": "str", "required": True},
+    "title": {"type": "str", "required": True},
+    "expr": {"type": "str", "required": True},
+    "metrics": {"type": "list", "elements": "str", "default": []},
+    "empty_reason": {"type": "str", "default": ""},
+}
+RULE = {"group": {"type": "str", "required": True}, "name": {"type": "str", "required": True}}
+JOB = {
+    "name": {"type": "str", "required": True},
+    "seconds": {"type": "float", "required": True},
+    "trim": {"type": "str", "default": ""},
+}
+BUDGET = {
+    "limit": {"type": "int", "required": True},
+    "included": {"type": "int", "default": 1},
+    "jobs": {"type": "list", "elements": "dict", "required": True, "options": JOB},
+}
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -177,6 +249,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "backend_labels": {"type": "dict", "default": {}},
     "fresh_seconds": {"type": "int", "required": True},
     "timeout": {"type": "int", "required": True},
+    "questions": {"type": "list", "elements": "dict", "default": [], "options": QUESTION},
+    "rules": {"type": "list", "elements": "dict", "default": [], "options": RULE},
+    "budget": {"type": "dict", "options": BUDGET},
     "monotonic_source": {"type": "str", "default": "django"},
     "monotonic_prefix": {"type": "str", "default": "django_http_"},
     "monotonic_scrapes": {"type": "int", "default": 20},
@@ -204,6 +279,9 @@ def main() -> None:
         monotonic_prefix=given["monotonic_prefix"],
         monotonic_scrapes=given["monotonic_scrapes"],
         check_mode=module.check_mode,
+        questions=questions_of(given["questions"]),
+        expected_rules=tuple((rule["group"], rule["name"]) for rule in given["rules"]),
+        budget=budget_of(given["budget"]) if given["budget"] else None,
     )
     checks = [as_dictionary(check) for check in Run(plan).checks()]
     module.exit_json(changed=False, checks=checks, seconds=round(time.monotonic() - started, 1))

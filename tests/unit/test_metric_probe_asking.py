@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import socket
 import threading
 import time
@@ -15,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from plugins.module_utils.metric_probe_asking import Backend, docker, fetch, scrape
-from plugins.module_utils.metric_probe_facts import Promise
+from plugins.module_utils.metric_probe_facts import Problem, Promise, Rule, Rules
 
 
 @dataclass
@@ -193,6 +194,89 @@ def test_the_age_of_the_last_sample(server: Server) -> None:
     assert backend(server).age("node_load1", "node") == 312.5
     server.body = json.dumps({"data": {"result": []}}).encode()
     assert backend(server).age("node_load1", "node") is None
+
+
+def result(server: Server, *entries: object) -> None:
+    server.body = json.dumps({"data": {"result": list(entries)}}).encode()
+
+
+def test_an_answer_is_label_sets_with_their_numbers(server: Server) -> None:
+    result(server, {"metric": {"view": "a"}, "value": [1, "0.5"]}, {"metric": {}, "value": [1, "NaN"]})
+    answer = backend(server).answer("x")
+    assert [labels for labels, _value in answer.values] == [{"view": "a"}, {}]
+    assert answer.values[0][1] == 0.5
+    assert math.isnan(answer.values[1][1])
+    assert answer.has_data
+
+
+def test_the_answer_of_a_scalar_is_one_number(server: Server) -> None:
+    result(server, 1700000000.5, "42")
+    assert backend(server).answer("time()").values == (({}, 42.0),)
+
+
+@pytest.mark.parametrize("entry", [{"metric": {}}, {"metric": {}, "value": [1, "x"]}, 5, {"value": [1, "1"]}])
+def test_an_answer_without_numbers_is_a_problem(server: Server, entry: object) -> None:
+    result(server, entry)
+    answer = backend(server).answer("x")
+    assert answer.values == ()
+    assert answer.problem is not None
+    assert answer.problem.text.startswith("no numbers in the answer")
+
+
+def test_the_words_of_the_backend_explain_a_refused_expression(server: Server) -> None:
+    server.status, server.body = 400, b'{"errorType": "bad_data", "error": "parse error: no closing bracket"}'
+    answer = backend(server).answer("sum(")
+    assert answer.problem == Problem("status", "HTTP 400 Bad Request: parse error: no closing bracket", 400)
+
+
+def test_which_metrics_have_samples(server: Server) -> None:
+    result(server, {"metric": {"__name__": "a"}, "value": [1, "3"]})
+    assert backend(server).present({"b", "a"}) == (frozenset({"a"}), None)
+    assert asked_expression(server) == (
+        'count by (__name__) ({__name__=~"a|b",environment="test",host="a\\"b"})'
+    )
+
+
+def test_t16_series_of_this_deployment_are_counted_per_job(server: Server) -> None:
+    result(server, {"metric": {"job": "django"}, "value": [1, "183"]}, {"metric": {}, "value": [1, "2"]})
+    assert backend(server).series_per_job() == ({"django": 183, "": 2}, None)
+    selector = '{__name__!~"|ALERTS|ALERTS_FOR_STATE",environment="test",host="a\\"b"}'
+    assert asked_expression(server) == f"count by (job) ({selector})"
+    backend(server).series_per_job("20m")
+    assert asked_expression(server) == f"count by (job) (last_over_time({selector}[20m]))"
+
+
+def test_the_loaded_rules_and_their_health(server: Server) -> None:
+    loaded = [
+        {"name": "Down", "type": "alerting", "health": "ok", "lastError": ""},
+        {"name": "a:b:c", "type": "recording", "health": "err", "lastError": "many-to-many" + "." * 999},
+    ]
+    server.body = json.dumps({"data": {"groups": [{"name": "g", "file": "f", "rules": loaded}]}}).encode()
+    assert backend(server).rules() == Rules(
+        loaded=(Rule("g", "Down", "ok"), Rule("g", "a:b:c", "err", "many-to-many" + "." * 188))
+    )
+    path, headers, body = server.asked[0]
+    assert (path, body) == ("/api/prom/api/v1/rules", "")
+    assert headers["Authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "text"),
+    [
+        (404, b"404 page not found", "HTTP 404 Not Found: 404 page not found"),
+        (200, b"<html>", "not an answer of a Prometheus API: b'<html>'"),
+        (200, b'{"data": {"groups": [{}]}}', "not an answer of a Prometheus API"),
+    ],
+)
+def test_rules_that_cannot_be_read(server: Server, status: int, body: bytes, text: str) -> None:
+    server.status, server.body = status, body
+    problem = backend(server).rules().problem
+    assert problem is not None
+    assert text in problem.text
+
+
+def asked_expression(server: Server) -> str:
+    return urllib.parse.parse_qs(server.asked[-1][2])["query"][0]
 
 
 def test_a_missing_docker_client_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,19 @@ import pytest
 from plugins.module_utils import metric_probe_run
 from plugins.module_utils.exposition import Exposition, parse
 from plugins.module_utils.metric_probe_asking import Backend
-from plugins.module_utils.metric_probe_facts import Container, Problem, Promise, Scrape, Source, Worker
+from plugins.module_utils.metric_probe_facts import (
+    Budget,
+    Container,
+    Job,
+    Problem,
+    Promise,
+    Question,
+    Rule,
+    Rules,
+    Scrape,
+    Source,
+    Worker,
+)
 from plugins.module_utils.metric_probe_run import Plan, Run
 from plugins.module_utils.metric_probe_wording import CONSEQUENCE, FAILED, OK, SKIPPED, Check
 
@@ -42,6 +54,10 @@ class Host:
     scraped: list[str] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
     up: dict[str, int] = field(default_factory=dict)
+    questions_answered_after: float = 0.0  # seconds until a rate has its second sample
+    backend_silent_until: float = 0.0
+    silence: str = "timeout"  # kind of the problem meanwhile
+    refused: str = ""  # beginning of the expressions that the backend cannot evaluate
 
     def containers(self, _projects: list[str]) -> tuple[tuple[Container, ...], str]:
         found = []
@@ -95,6 +111,10 @@ class Host:
 
     def query(self, expression: str) -> tuple[list[dict[str, Any]], Problem | None]:
         self.queries.append(expression)
+        if self.time < self.backend_silent_until:
+            return [], Problem(self.silence, "no answer within 15 s")
+        if self.refused and expression.startswith(self.refused):
+            return [], Problem("status", "HTTP 422: too many samples", 422)
         if self.time < self.arrives_after:
             return [], None
         if expression.startswith("max by (queue_name"):
@@ -102,10 +122,18 @@ class Host:
                 {"metric": {"queue_name": q, "hostname": w}, "value": [0, str(value)]}
                 for (q, w), value in self.counters.items()
             ], None
+        if expression.startswith("rate("):
+            answered = self.time >= self.questions_answered_after
+            return [{"metric": {}, "value": [0, "1.5"]}] if answered else [], None
+        if expression.startswith("count by (job)"):
+            return [{"metric": {"job": "django"}, "value": [0, "100"]}], None
         if expression.startswith("up{"):
             return [{"metric": {"job": job}, "value": [0, str(v)]} for job, v in self.up.items()], None
         name = re.search(r'__name__=~"([^"]+)"', expression)
         return [{"metric": {"__name__": name[1]}, "value": [0, "1"]}] if name else [], None
+
+    def rules(self) -> Rules:
+        return Rules(loaded=(Rule("django", "Requests", "ok"),))
 
     def sleep(self, seconds: float) -> None:
         self.time += seconds
@@ -117,6 +145,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     for name in ("containers", "docker", "scrape", "fetch"):
         monkeypatch.setattr(metric_probe_run, name, getattr(made, name))
     monkeypatch.setattr(Backend, "query", lambda _backend, expression: made.query(expression))
+    monkeypatch.setattr(Backend, "rules", lambda _backend: made.rules())
     return made
 
 
@@ -135,6 +164,14 @@ PLAN = Plan(
     monotonic_source="django",
     monotonic_prefix="django_http_",
     monotonic_scrapes=20,
+    questions=(
+        Question("G2.D1", "panel", "django", "Requests", "rate(requests[5m])", ("requests",)),
+        Question(
+            "G3.9", "alert", "celery", "Failures", "increase(failed[5m])", ("failed",), "no failure yet"
+        ),
+    ),
+    expected_rules=(("django", "Requests"),),
+    budget=Budget(1000, 1, (Job("django", 15, "fewer buckets"),)),
 )
 
 
@@ -241,6 +278,63 @@ def test_the_counters_of_a_stopped_service_are_a_consequence(host: Host) -> None
     checks = run(host)
     assert statuses(checks, FAILED) == {"django endpoint"}
     assert "django monotonic" in statuses(checks, CONSEQUENCE)
+
+
+def test_g2_panels_are_asked_again_until_a_rate_has_two_samples(host: Host) -> None:
+    host.questions_answered_after = 16
+    checks = run(host)
+    assert statuses(checks, OK) == set(checks)
+    assert host.time == 16
+    assert host.queries.count("rate(requests[5m])") == 17
+    assert checks["celery alert G3.9"].likely_cause == "no failure yet"
+
+
+def test_what_answers_or_may_be_empty_is_asked_once(host: Host) -> None:
+    host.arrives_after = 3
+    host.canary_answer = (1, "", "no broker")
+    run(host)
+    assert host.queries.count("rate(requests[5m])") == 4
+    assert host.queries.count("increase(failed[5m])") == 1
+    assert sum(query.startswith("count by (job)") for query in host.queries) == 2 * 4
+
+
+def test_t16_a_dead_panel_ends_the_waiting_with_the_metric_that_is_missing(host: Host) -> None:
+    host.questions_answered_after = 1000
+    checks = run(host, timeout=5)
+    assert statuses(checks, FAILED) == {"django panel G2.D1"}
+    assert host.time == 5
+    assert checks["django panel G2.D1"].got == "Requests: no sample of requests"
+
+
+def test_a_silent_backend_is_asked_no_expression(host: Host) -> None:
+    host.backend_silent_until = 4
+    checks = run(host)
+    assert statuses(checks, OK) == set(checks)
+    assert host.queries.count("rate(requests[5m])") == 1
+
+
+def test_what_a_refusing_backend_left_unasked_is_asked_when_it_answers(host: Host) -> None:
+    """Nobody would wait for it alone, but the canary takes its time."""
+    host.backend_silent_until, host.silence, host.events_from = 4, "refused", 3
+    checks = run(host)
+    assert statuses(checks, OK) == set(checks)
+    assert host.queries.count("rate(requests[5m])") == 1
+
+
+@pytest.mark.parametrize(
+    ("refused", "failed"),
+    [
+        ("count by (job) (last_over_time(", "budget series"),
+        ("count by (job) ({", "budget series"),
+        ("count by (__name__) ({", "django panel G2.D1"),
+    ],
+)
+def test_what_the_backend_cannot_count_is_said_and_not_guessed(host: Host, refused: str, failed: str) -> None:
+    host.refused = refused
+    host.questions_answered_after = 1000 if failed.startswith("django") else 0
+    checks = run(host, timeout=0, questions=PLAN.questions[:1])
+    assert statuses(checks, FAILED) == {failed}
+    assert "HTTP 422: too many samples" in checks[failed].got
 
 
 def test_alloy_is_asked_through_the_backend(host: Host) -> None:

@@ -186,6 +186,8 @@ SETTINGS_REFUSED = [
         "app_stack_workers: 2 services are named `celery`",
     ),
     ({"app_stack_backend_workers": 0}, "app_stack_backend_workers: 0"),
+    ({"grafana_cloud_active_series_limit": 0}, "grafana_cloud_active_series_limit: 0; set it to 1 or more"),
+    ({"grafana_cloud_included_dpm": -1}, "grafana_cloud_included_dpm: -1; set it to 1 or more"),
     # sizes
     (
         {"app_stack_workers/0/memory": "512"},

@@ -115,6 +115,88 @@ def test_the_table_is_aligned_and_names_a_source_once() -> None:
     ]
 
 
+def question(identity: str, status: str, got: str, cause: str = "", has_data: bool = False) -> dict[str, Any]:
+    kind = "alert" if identity.startswith("G3") else "panel"
+    details = {"kind": kind, "id": identity, "title": f"Title of {identity}", "has_data": has_data}
+    return {**check("django", f"{kind} {identity}", status, got, cause), "details": details}
+
+
+ANSWERED = question("G2.D1", "ok", "3 series: 1, 2, 3", has_data=True)
+NOT_YET = question("G2.D2", "ok", "not yet: no data", "no slow query so far")
+DEAD = question("G2.D3", "failed", "Title of G2.D3: no sample of x_bucket")
+UNJUDGED = question("G3.4", "consequence", "no data", BECAUSE)
+
+
+@pytest.mark.parametrize(
+    ("questions", "line"),
+    [
+        ([ANSWERED], "panels    ok           1 of 1 answer"),
+        ([ANSWERED, NOT_YET], "panels    ok           1 of 2 answer; not yet: G2.D2 (no slow query so far)"),
+        (
+            [ANSWERED, NOT_YET, DEAD],
+            "panels    FAILED       1 of 3 answer; dead: G2.D3: no sample of x_bucket;"
+            " not yet: G2.D2 (no slow query so far)",
+        ),
+        (
+            [DEAD, {**ANSWERED, "status": "consequence"}],
+            "panels    FAILED       1 of 2 answer; dead: G2.D3: no sample of x_bucket; not judged: 1",
+        ),
+        ([UNJUDGED], "alerts    consequence  0 of 1 answer; not judged: 1"),
+        ([{**UNJUDGED, "status": "skipped"}], "alerts    skipped      0 of 1 answer; not judged: 1"),
+    ],
+)
+def test_g2_g3_panels_and_alerts_of_a_source_are_one_line_each(
+    questions: list[dict[str, Any]], line: str
+) -> None:
+    table = verification_table([PASSED[2], *questions, BROKEN[1]]).splitlines()
+    assert len(table) == 4
+    assert " ".join(table[2].split()) == " ".join(line.split())
+    assert table[2].startswith("        ")
+
+
+def test_questions_of_two_kinds_and_sources_are_told_apart() -> None:
+    other = {**ANSWERED, "source": "node"}
+    table = verification_table([ANSWERED, UNJUDGED, NOT_YET, other]).splitlines()[1:]
+    assert [line.split()[:2] for line in table] == [
+        ["django", "panels"],
+        ["alerts", "consequence"],
+        ["node", "panels"],
+    ]
+
+
+def test_each_dead_panel_has_its_paragraph_and_consequences_are_counted() -> None:
+    text = verification_report([ANSWERED, DEAD, UNJUDGED, {**UNJUDGED, "check": "alert G3.5"}])
+    assert "django, panel G2.D3\n  asked     asked" in text
+    assert f"Not judged {BECAUSE}:\n  django 2 alerts" in text
+    assert "django 1 alert" in verification_report([UNJUDGED])
+
+
+COSTS = {
+    "kind": "budget",
+    "series": 414,
+    "points_per_minute": 664.0,
+    "share": 0.0664,
+    "jobs": [
+        {"job": "django", "series": 314, "points_per_minute": 314.0, "share": 0.0314},
+        {"job": "no scrape job", "series": 100, "points_per_minute": 350.0, "share": 0.035},
+    ],
+}
+BUDGET = {**check("budget", "series", "ok", "6.6% of 10000"), "details": COSTS}
+
+
+def test_t16_the_budget_is_a_table_of_its_own() -> None:
+    assert verification_report([PASSED[0], BUDGET]).split("\n\n")[1].splitlines() == [
+        "BUDGET         SERIES  POINTS/MIN  OF THE PLAN",
+        "django            314         314         3.1%",
+        "no scrape job     100         350         3.5%",
+        "sum               414         664         6.6%",
+    ]
+
+
+def test_a_budget_that_was_not_counted_has_no_table() -> None:
+    assert "POINTS/MIN" not in verification_report([{**BUDGET, "details": {}}])
+
+
 def test_the_table_cuts_long_answers() -> None:
     row = verification_table([check("node", "endpoint", "failed", "x" * 200)]).splitlines()[1]
     assert row.startswith("node    endpoint  FAILED  xxx")
@@ -157,6 +239,28 @@ def test_json_keeps_every_check() -> None:
     assert len(document["checks"]) == len(BROKEN)
     assert "waiting" not in document["checks"][0]
     assert json.loads(verification_json(PASSED, "vm", "", 1))["passed"] is True
+
+
+def test_json_keeps_each_question_and_each_job() -> None:
+    document = json.loads(verification_json([ANSWERED, DEAD, BUDGET, PASSED[0]], "vm", "", 1))
+    details = [entry.get("details", {}) for entry in document["checks"]]
+    assert [entry.get("id") for entry in details] == ["G2.D1", "G2.D3", None, None]
+    assert details[2]["jobs"] == COSTS["jobs"]
+    assert "details" not in document["checks"][3]
+
+
+def test_junit_has_a_case_for_each_question_and_the_budget() -> None:
+    xml = verification_junit([ANSWERED, NOT_YET, DEAD, {**BUDGET, "status": "failed"}], "vm", "", 1)
+    cases = list(ElementTree.fromstring(xml).iter("testcase"))
+    assert [case.get("name") for case in cases] == [
+        "panel G2.D1: Title of G2.D1",
+        "panel G2.D2: Title of G2.D2",
+        "panel G2.D3: Title of G2.D3",
+        "series",
+    ]
+    texts = [text for case in cases for text in case.itertext() if text.strip()]
+    assert texts[1] == "asked: not yet: no data\nno slow query so far"
+    assert "no scrape job     100" in texts[3]
 
 
 def test_junit_has_a_suite_per_source_and_skips_consequences() -> None:

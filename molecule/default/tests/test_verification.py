@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from server import Server, eventually, playbook
@@ -41,9 +42,14 @@ def broken(server: Server, source: str) -> Iterator[None]:
         eventually(lambda: server.healthy(service), bool, seconds=90)
 
 
-def failing(directory: Path) -> dict[str, str]:
+def checks(directory: Path) -> list[dict[str, Any]]:
     report = json.loads((directory / "soundcheck-server.json").read_text(encoding="utf-8"))
-    return {check["source"]: check["got"] for check in report["checks"] if check["status"] == "failed"}
+    found: list[dict[str, Any]] = report["checks"]
+    return found
+
+
+def failing(directory: Path) -> dict[str, str]:
+    return {check["source"]: check["got"] for check in checks(directory) if check["status"] == "failed"}
 
 
 @pytest.mark.parametrize("source", BREAKS)
@@ -64,3 +70,51 @@ def test_mended_it_is_green_again(server: Server, tmp_path: Path) -> None:
     assert verification.status == 0, verification.output
     assert failing(tmp_path) == {}
     assert verification.changed == 0
+
+
+# What is wrong with a panel, its expression, and what the verification says of it.
+DEAD_PANELS = {
+    "a metric that nobody exposes": (
+        "sum(rate(celery_tasks_runing[5m]))",
+        "no sample of celery_tasks_runing",
+    ),
+    "T7 the name of a container instead of a service": (
+        'sum(container_memory_working_set_bytes{name="app-backend-1"})',
+        "no series although container_memory_working_set_bytes has samples",
+    ),
+    "T10 a division by nothing": ("0 * celery_worker_up / (0 * celery_worker_up)", "all NaN"),
+    "labels that do not meet": ("celery_worker_up + on () celery_queue_length", "duplicate series"),
+}
+
+
+def test_dead_panels_are_named_each_with_what_it_misses(tmp_path: Path) -> None:
+    panel = {"kind": "panel", "source": "celery", "empty_reason": ""}
+    panels = [
+        {**panel, "id": f"TEST.{number}", "title": title, "expr": expression}
+        for number, (title, (expression, _got)) in enumerate(DEAD_PANELS.items())
+    ]
+    verification = playbook(
+        *("playbooks/verify.yml", PATIENCE, "-e", f"metric_verification_directory={tmp_path}"),
+        *("-e", json.dumps({"metric_catalogue_questions": panels})),
+    )
+
+    failed = {check["check"]: check["got"] for check in checks(tmp_path) if check["status"] == "failed"}
+    assert verification.status != 0
+    assert set(failed) == {f"panel {panel['id']}" for panel in panels}, verification.output
+    for panel, (title, (_expression, got)) in zip(panels, DEAD_PANELS.items(), strict=True):
+        assert failed[f"panel {panel['id']}"].startswith(f"{title}: ")
+        assert got in failed[f"panel {panel['id']}"]
+
+
+def test_t16_each_job_is_counted_and_a_small_plan_is_exceeded(tmp_path: Path) -> None:
+    verification = playbook(
+        *("playbooks/verify.yml", "-e", f"metric_verification_directory={tmp_path}"),
+        "-egrafana_cloud_active_series_limit=100",
+    )
+
+    assert verification.status != 0
+    assert set(failing(tmp_path)) == {"budget"}, verification.output
+    [budget] = [check for check in checks(tmp_path) if check["source"] == "budget"]
+    jobs = {job["job"] for job in budget["details"]["jobs"]}
+    assert {"django", "celery", "rabbitmq", "cadvisor", "node", "postgres", "collector"} <= jobs
+    assert "scrape_interval" in budget["likely_cause"]
