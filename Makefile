@@ -61,7 +61,7 @@ images: venv root ## Build the images of the demo and of the test server, and sa
 	@$(PLAYBOOK) playbooks/build_images.yml $(ARGS)
 
 .PHONY: integration
-integration: venv ## The demo under a real gunicorn, and compose_project on a real engine (needs `make machine images`)
+integration: venv ## A real gunicorn, a real engine, the report in a real browser (needs `make machine images`)
 	@tools/make_venv .cache/demo demo/requirements.txt
 	@SOUNDCHECK_DEMO_PYTHON=$(CURDIR)/.cache/demo/bin/python $(BIN)/pytest --quiet tests/integration --junitxml=$(REPORTS)/integration.xml
 
