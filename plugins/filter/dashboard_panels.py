@@ -101,6 +101,7 @@ def _panel(uid: str, model: Mapping[str, Any]) -> dict[str, Any]:
         "minimum": defaults.get("min"),
         "maximum": defaults.get("max"),
         "thresholds": _thresholds(defaults),
+        "base": _base(defaults),
         "questions": [
             {
                 "key": f"{key}/{target.get('refId') or place}",
@@ -121,6 +122,13 @@ def _thresholds(defaults: Mapping[str, Any]) -> list[dict[str, Any]]:
         for step in (defaults.get("thresholds") or {}).get("steps", [])
         if step.get("value") is not None
     ]
+
+
+def _base(defaults: Mapping[str, Any]) -> str:
+    """What lies below all limits: nothing to tell where that is good, or where there are no limits."""
+    steps = (defaults.get("thresholds") or {}).get("steps", [])
+    base = next((_level(step["color"]) for step in steps if step.get("value") is None), "ok")
+    return base if base != "ok" and len(steps) > 1 else ""
 
 
 def _level(colour: str) -> str:

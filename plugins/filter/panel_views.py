@@ -105,8 +105,7 @@ def _view(
     if panel["kind"] == "bars":
         drawn.sort(key=lambda entry: entry["peak"], reverse=True)
     for entry in drawn:
-        reached = [step["level"] for step in panel["thresholds"] if (entry["last"] or 0) >= step["value"]]
-        entry["level"] = reached[-1] if reached and entry["last"] is not None else ""
+        entry["level"] = _level(entry["last"], panel)
     _style(drawn)
     if len(drawn) > STYLED:
         more = "not drawn" if panel["kind"] == "bars" else "drawn thin and grey"
@@ -120,6 +119,13 @@ def _view(
         "empty": "" if drawn else _why_empty(series, problems, reason),
     }
     return {**view, "alternative": _alternative(view)}
+
+
+def _level(value: float | None, panel: Mapping[str, Any]) -> str:
+    if value is None:
+        return ""
+    reached = [step["level"] for step in panel["thresholds"] if value >= step["value"]]
+    return str(reached[-1] if reached else panel["base"])
 
 
 def _legend(pattern: str, labels: Mapping[str, str], hidden: Sequence[str]) -> str:

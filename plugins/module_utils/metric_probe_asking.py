@@ -133,43 +133,23 @@ class Backend:
         return ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in matchers.items())
 
     def query(self, expression: str) -> tuple[list[dict[str, Any]], Problem | None]:
-        """An instant query."""
-        data, problem = self.ask("/api/v1/query", {"query": expression})
-        return _listed(data, "result", problem)
+        """An instant query. POST: with a dozen metric names it would be a long URL."""
+        body, problem = self._request("/api/v1/query", {"query": expression})
+        return _listed(body, "result", problem)
 
-    def query_range(
-        self, expression: str, start: float, end: float, step: float
-    ) -> tuple[list[dict[str, Any]], Problem | None]:
-        """The values of an expression at start, start + step and so on up to end."""
-        form = {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
-        data, problem = self.ask("/api/v1/query_range", form)
-        return _listed(data, "result", problem)
-
-    def alert_rules(self) -> tuple[list[dict[str, Any]], Problem | None]:
-        """The groups of alert rules that the backend itself evaluates, with the alerts they raise now."""
-        data, problem = self.ask("/api/v1/rules?type=alert")
-        return _listed(data, "groups", problem)
-
-    def ask(self, path: str, form: dict[str, str] | None = None) -> tuple[Any, Problem | None]:
-        """The data of an answer. A form is posted: with a dozen metric names it would be a long URL."""
+    def _request(self, path: str, form: dict[str, str] | None = None) -> tuple[bytes, Problem | None]:
         headers = {}
         if self.username:
             token = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
             headers["Authorization"] = f"Basic {token}"
         host = urllib.parse.urlsplit(self.url).hostname or ""
-        body, problem = fetch(
+        return fetch(
             f"{self.url.rstrip('/')}{path}",
             self.timeout,
             headers,
             form,
             direct=host in ("127.0.0.1", "localhost", "::1"),
         )
-        if problem:
-            return None, problem
-        try:
-            return json.loads(body)["data"], None
-        except (ValueError, KeyError, TypeError):
-            return None, _not_prometheus(body)
 
     def fresh_query(self, job: str, promised: tuple[Promise, ...], window: int) -> str:
         """Names, and the labels the promises speak of, that have samples within the window.
@@ -192,16 +172,25 @@ class Backend:
         result, _problem = self.query(expression)
         return float(result[0]["value"][1]) if result else None
 
+    def query_range(
+        self, expression: str, start: float, end: float, step: float
+    ) -> tuple[list[dict[str, Any]], Problem | None]:
+        """The values of an expression at start, start + step and so on up to end."""
+        form = {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        body, problem = self._request("/api/v1/query_range", form)
+        return _listed(body, "result", problem)
 
-def _listed(data: Any, key: str, problem: Problem | None) -> tuple[list[dict[str, Any]], Problem | None]:
+    def alert_rules(self) -> tuple[list[dict[str, Any]], Problem | None]:
+        """The groups of alert rules that the backend itself evaluates, with the alerts they raise now."""
+        body, problem = self._request("/api/v1/rules?type=alert")
+        return _listed(body, "groups", problem)
+
+
+def _listed(body: bytes, key: str, problem: Problem | None) -> tuple[list[dict[str, Any]], Problem | None]:
     """The list below a key of an answer's data."""
     if problem:
         return [], problem
     try:
-        return list(data[key]), None
-    except (KeyError, TypeError):
-        return [], _not_prometheus(json.dumps(data).encode())
-
-
-def _not_prometheus(body: bytes) -> Problem:
-    return Problem("content", f"not an answer of a Prometheus API: {body[:80]!r}")
+        return list(json.loads(body)["data"][key]), None
+    except (ValueError, KeyError, TypeError):
+        return [], Problem("content", f"not an answer of a Prometheus API: {body[:80]!r}")

@@ -154,6 +154,14 @@ def test_a_level_begins_at_its_threshold(last: str, level: str) -> None:
     assert entry["level"] == level
 
 
+@pytest.mark.parametrize(("last", "level"), [("99", "bad"), ("100", "ok"), ("-", "")])
+def test_what_is_good_from_a_limit_on_is_bad_below_it(last: str, level: str) -> None:
+    model = panel(1, "Targets up", "stat", "a", steps=[("green", 100)])
+    model["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["color"] = "red"
+    [entry] = view(model, answer(({}, f"1 1 1 1 1 {last}")))["series"]
+    assert entry["level"] == level
+
+
 def test_the_alternative_tells_last_and_highest() -> None:
     found = view(lines(unit="s", legend="{{ v }}"), answer(({"v": "/a"}, "1 2 3 2 1 0.5")))
     assert found["alternative"] == "Panel, last values: /a 500 ms (highest 3 s)"

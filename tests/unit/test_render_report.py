@@ -12,6 +12,7 @@ import pytest
 from plugins.filter.alert_rows import alert_rows
 from plugins.filter.dashboard_panels import dashboard_panels
 from plugins.filter.html_page import html_page
+from plugins.filter.page_checks import page_budget, page_checks
 from plugins.filter.panel_chart import charted
 from plugins.filter.panel_views import panel_views
 from tests.dashboards import answer, dashboard, history, panel
@@ -70,7 +71,9 @@ def rendered(**more: Any) -> str:
         "alerts": [],
         "alerts_problem": "",
     }
-    return html_page(TEMPLATE, **{**given, **more})
+    given |= more
+    checks = {"rows": page_checks(given["checks"]), "budget": page_budget(given["checks"])}
+    return html_page(TEMPLATE, **given, **checks)
 
 
 def dashboards(*panels: dict[str, Any], **answers: dict[str, Any]) -> list[dict[str, Any]]:
@@ -99,9 +102,15 @@ def test_a_failure_explains_itself_and_a_consequence_names_its_root() -> None:
 
 
 def test_the_budget_has_its_own_table() -> None:
-    text = Page(rendered(checks=[check("django"), check("budget", check="sum", got="900 series")])).text
-    assert text.endswith("Budget Check Result What came sum ok 900 series")
-    assert text.count("900 series") == 1
+    jobs = [{"job": "django", "series": 1900, "points_per_minute": 7600.2, "share": 0.76}]
+    budget = {**check("budget", check="series", got="19 %"), "details": {"kind": "budget", "jobs": jobs}}
+    text = Page(rendered(checks=[check("django"), budget])).text
+    assert text.endswith(
+        "Budget Check Result What came series ok 19 % "
+        "Job Series Points per minute Of the plan django 1,900 7,600 76.0%"
+    )
+    assert text.count("19 %") == 1
+    assert "All 2 checks passed" in text
 
 
 @pytest.mark.parametrize(
