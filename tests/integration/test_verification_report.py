@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -201,10 +202,8 @@ def check(entry: dict[str, Any]) -> dict[str, Any]:
     return {**texts, **entry, "waiting": False}
 
 
-@pytest.fixture(scope="module")
-def report(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_report(folder: Path, backend: str) -> Path:
     """The file that the role writes."""
-    folder = tmp_path_factory.mktemp("report")
     variables = {
         "ansible_python_interpreter": "/usr/bin/python3",
         "soundcheck_templates": str(ROOT / "templates"),
@@ -253,6 +252,11 @@ def report(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "changed=0" in done.stdout
     assert PASSWORD not in done.stdout + done.stderr
     return folder / "server.html"
+
+
+@pytest.fixture(scope="module")
+def report(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(tmp_path_factory.mktemp("report"), backend)
 
 
 @pytest.fixture(scope="module")
@@ -323,6 +327,16 @@ def test_the_verdict_is_at_the_top_and_a_failure_explains_itself(browser: Chromi
 
 def test_no_secret_is_in_the_file(report: Path) -> None:
     assert PASSWORD not in report.read_text(encoding="utf-8")
+
+
+def test_a_backend_that_is_down_leaves_a_report_that_says_so(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    page = write_report(tmp_path, nobody).read_text(encoding="utf-8")
+    panels = sum(len(entry["panels"]) for entry in DASHBOARDS)
+    assert page.count("the backend did not answer: connection refused") == panels
+    assert "The backend tells no alert rules: connection refused." in page
 
 
 def test_korean_is_more_than_boxes(browser: Chromium) -> None:
