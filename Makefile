@@ -65,7 +65,7 @@ alerts: venv ## Every alert under promtool: series that make it fire, and near m
 	@$(BIN)/pytest --quiet tests/alerts --junitxml=$(REPORTS)/alerts.xml
 
 .PHONY: integration
-integration: venv ## The demo under a real gunicorn, and compose_project on a real engine (needs `make machine images`)
+integration: venv ## A real gunicorn, a real engine, the report in a real browser (needs `make machine images`)
 	@tools/make_venv .cache/demo demo/requirements.txt
 	@SOUNDCHECK_DEMO_PYTHON=$(CURDIR)/.cache/demo/bin/python $(BIN)/pytest --quiet tests/integration --junitxml=$(REPORTS)/integration.xml
 

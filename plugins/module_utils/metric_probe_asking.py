@@ -145,13 +145,7 @@ class Backend:
     def query(self, expression: str) -> tuple[list[dict[str, Any]], Problem | None]:
         """An instant query. POST: with a dozen metric names it would be a long URL."""
         body, problem = self._request("/api/v1/query", {"query": expression})
-        if problem:
-            return [], problem
-        try:
-            result = json.loads(body)["data"]["result"]
-            return list(result), None
-        except (ValueError, KeyError, TypeError):
-            return [], _no_answer(body)
+        return _listed(body, "result", problem)
 
     def answer(self, expression: str) -> Answer:
         """The values of an instant query, whether it gives a vector or a single number."""
@@ -224,6 +218,29 @@ class Backend:
         )
         result, _problem = self.query(expression)
         return float(result[0]["value"][1]) if result else None
+
+    def query_range(
+        self, expression: str, start: float, end: float, step: float
+    ) -> tuple[list[dict[str, Any]], Problem | None]:
+        """The values of an expression at start, start + step and so on up to end."""
+        form = {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        body, problem = self._request("/api/v1/query_range", form)
+        return _listed(body, "result", problem)
+
+    def alert_rules(self) -> tuple[list[dict[str, Any]], Problem | None]:
+        """The groups of alert rules that the backend itself evaluates, with the alerts they raise now."""
+        body, problem = self._request("/api/v1/rules?type=alert")
+        return _listed(body, "groups", problem)
+
+
+def _listed(body: bytes, key: str, problem: Problem | None) -> tuple[list[dict[str, Any]], Problem | None]:
+    """The list below a key of an answer's data."""
+    if problem:
+        return [], problem
+    try:
+        return list(json.loads(body)["data"][key]), None
+    except (ValueError, KeyError, TypeError):
+        return [], _no_answer(body)
 
 
 def _no_answer(body: bytes) -> Problem:

@@ -156,6 +156,22 @@ def test_a_query_is_posted_with_the_readers_password(server: Server) -> None:
     assert urllib.parse.parse_qs(body) == {"query": ["vector(1)"]}
 
 
+def test_the_values_of_a_window_are_asked_for_alike(server: Server) -> None:
+    server.body = b'{"data": {"result": [{"metric": {}, "values": []}]}}'
+    result, problem = backend(server).query_range("up", 1000.5, 1060.5, 20)
+    path, headers, body = server.asked[0]
+    assert (result, problem) == ([{"metric": {}, "values": []}], None)
+    assert path == "/api/prom/api/v1/query_range"
+    assert "Authorization" in headers
+    assert body == "query=up&start=1000.500&end=1060.500&step=20"
+
+
+def test_only_alerting_rules_are_asked_for(server: Server) -> None:
+    server.body = b'{"data": {"groups": [{"rules": []}]}}'
+    assert backend(server).alert_rules() == ([{"rules": []}], None)
+    assert server.asked[0][0] == "/api/prom/api/v1/rules?type=alert"
+
+
 def test_a_backend_without_users_gets_no_credentials(server: Server) -> None:
     Backend(server.url, "", "", {}).query("vector(1)")
     assert "Authorization" not in server.asked[0][1]
@@ -175,6 +191,7 @@ def test_an_answer_of_something_else(server: Server, body: bytes) -> None:
     _result, problem = backend(server).query("vector(1)")
     assert problem is not None
     assert problem.text.startswith("not an answer of a Prometheus API")
+    assert backend(server).alert_rules()[1] is not None
 
 
 def test_g7_one_query_covers_a_source_and_this_deployment_alone(server: Server) -> None:

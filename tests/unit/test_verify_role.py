@@ -141,3 +141,5 @@ def test_the_password_of_the_backend_is_never_logged() -> None:
     assert ARGUMENTS["backend_password"]["no_log"] is True
     tasks = yaml.safe_load((ROLE / "tasks" / "main.yml").read_text(encoding="utf-8"))
     assert next(task for task in tasks if "metric_probe" in task)["no_log"] is True
+    tasks = yaml.safe_load((ROLE / "tasks" / "report.yml").read_text(encoding="utf-8"))
+    assert next(task for task in tasks if "metric_history" in task)["no_log"] is True
