@@ -22,6 +22,17 @@ CLOUD = {
     "query_url": "https://prometheus-prod-01.grafana.net/api/prom",
     "username": "123456",
 }
+CONTACT_POINTS = {
+    "contact_points": {
+        "email": {
+            "addresses": ["ops@example.org"],
+            "smtp": {"host": "mail.example.org", "from": "alerts@example.org", "username": "alerts"},
+        },
+        "slack": {},
+        "discord": {"resolved": False},
+        "telegram": {"chat_id": -100200300, "severities": ["critical"]},
+    },
+}
 # collector, database, destination
 COMBINATIONS = list(product(COLLECTORS, ("embedded", "external"), ("embedded", "grafana_cloud")))
 
@@ -38,6 +49,7 @@ def settings(collector: str, database: str, destination: str) -> dict[str, Any]:
         "metrics_destination": destination,
         "grafana_cloud": CLOUD,
         "app_stack_database_host": "postgres" if database == "embedded" else "db.example.com",
+        **CONTACT_POINTS,
     }
 
 
@@ -99,7 +111,7 @@ def test_services_are_the_exporters_one_collector_and_the_embedded_backend(
     expected = {"cadvisor", "node-exporter", "celery-exporter", "postgres-exporter"}
     expected.add(collector.replace("_", "-"))
     if destination == "embedded":
-        expected.add("metrics-backend")
+        expected |= {"metrics-backend", "alertmanager"}
 
     assert set(compose(collector, database, destination)["services"]) == expected
 
@@ -165,7 +177,10 @@ def test_services_with_files_carry_their_hash_and_a_change_reaches_only_its_own_
     before = labels()
     after = labels(app_stack_rabbitmq_user="other")
 
-    assert set(before) == {"celery-exporter", "postgres-exporter", "prometheus-agent", "metrics-backend"}
+    assert set(before) == {
+        *("celery-exporter", "postgres-exporter"),
+        *("prometheus-agent", "metrics-backend", "alertmanager"),
+    }
     assert {name for name in before if before[name] != after[name]} == {"celery-exporter"}
 
 
