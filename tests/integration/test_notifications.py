@@ -1,0 +1,391 @@
+"""Alerts through the real Alertmanager of images/alertmanager, as it is deployed, to every channel.
+
+Slack, Discord and Telegram are the stand-ins of tests/receivers.py; the mail server is a real one. The image
+comes from `make images`, and its container runs on the network of this machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from plugins.module_utils.compose_files import WantedFile, write
+from tests import receivers as stand_ins
+from tests.receivers import Receivers, free_port
+from tests.render import ROOT, SECRETS, Rendering
+
+KINDS = ("email", "slack", "discord", "telegram")
+IMAGE = "soundcheck/alertmanager"
+PROJECT = "soundcheck-test-notifications"
+ALERT: dict[str, Any] = {
+    "labels": {
+        "alertname": "Backend CPU High",
+        "severity": "critical",
+        "host": "music-1",
+        "environment": "production",
+    },
+    "annotations": {
+        "summary": "Backend CPU above 80 % & rising <now>",
+        "description": "백엔드 CPU 사용량이 80%를 초과했습니다!",
+        "runbook": "Look at `docker stats`; app_stack_backend_workers has more.",
+    },
+}
+# What the reader of each language sees.
+WORDS = {
+    "en": {"firing": "FIRING", "resolved": "RESOLVED", "runbook": "What to do: ", "until": "Until: "},
+    "ko": {"firing": "발생", "resolved": "해소", "runbook": "조치: ", "until": "종료: "},
+}
+
+
+@dataclass
+class Alertmanager:
+    """A running container."""
+
+    name: str
+    port: int
+    receivers: Receivers
+    health: list[str]
+
+    def docker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+
+    def request(self, path: str, body: Any = None, authorized: bool = True) -> int:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")
+        if authorized:
+            password = SECRETS["vault_metrics_read_password"]
+            request.add_header(
+                "Authorization", "Basic " + base64.b64encode(f"reader:{password}".encode()).decode()
+            )
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                request, timeout=10
+            ) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def post(self, *alerts: dict[str, Any], ended: bool = False) -> None:
+        now = datetime.now(UTC)
+        span = (now - timedelta(minutes=1), now) if ended else (now, now + timedelta(minutes=5))
+        times = {"startsAt": span[0].isoformat(), "endsAt": span[1].isoformat()}
+        assert self.request("/api/v2/alerts", [{**alert, **times} for alert in alerts]) == 200
+
+    def logs(self) -> str:
+        done = self.docker("logs", self.name)
+        return done.stdout + done.stderr
+
+
+def settings(receivers: Receivers, locale: str) -> dict[str, Any]:
+    """An inventory whose services are the stand-ins, and which waits as little as Alertmanager permits."""
+    web = f"http://127.0.0.1:{receivers.http_port}"
+    smtp = {"host": "127.0.0.1", "port": receivers.smtp_port, "from": "alerts@music.test", "tls": False}
+    return {
+        "locale": locale,
+        "contact_points": {
+            "email": {
+                "addresses": ["ops@music.test", "dev@music.test"],
+                "smtp": {**smtp, "username": stand_ins.SMTP_USER},
+            },
+            "slack": {},
+            "discord": {},
+            "telegram": {"chat_id": stand_ins.TELEGRAM_CHAT, "api_url": web, "severities": ["critical"]},
+        },
+        "contact_points_group_wait": "1s",
+        "contact_points_group_interval": "5s",
+        "vault_slack_webhook_url": web + stand_ins.SLACK_PATH,
+        "vault_discord_webhook_url": web + stand_ins.DISCORD_PATH,
+        "vault_telegram_bot_token": stand_ins.TELEGRAM_TOKEN,
+        "vault_smtp_password": stand_ins.SMTP_PASSWORD,
+    }
+
+
+@contextmanager
+def alertmanager(folder: Path, locale: str, **changes: Any) -> Iterator[Alertmanager]:
+    """The service as the compose file describes it, with another port."""
+    image = subprocess.run(
+        ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", IMAGE],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    if not image:
+        pytest.fail(f"there is no image {IMAGE}: run `make images`")
+    with stand_ins.running() as receivers:
+        rendering = Rendering(settings={**settings(receivers, locale), **changes})
+        files = rendering.project("telemetry")
+        for entry in rendering.entries("telemetry"):
+            if entry["path"].startswith("alertmanager/"):
+                options = {key: entry[key] for key in ("mode", "owner", "group") if key in entry}
+                write(str(folder / entry["path"]), WantedFile(entry["path"], files[entry["path"]], **options))
+        folder.chmod(0o755)
+        service = yaml.safe_load(files["docker-compose.prod.yml"])["services"]["alertmanager"]
+        running = Alertmanager(
+            f"{PROJECT}-{free_port('127.0.0.1')}",
+            free_port("127.0.0.1"),
+            receivers,
+            service["healthcheck"]["test"][1:],
+        )
+        command = [arg for arg in service["command"] if "web.listen-address" not in arg]
+        labels = {"com.docker.compose.project": running.name, "com.docker.compose.service": "alertmanager"}
+        started = running.docker(
+            *("run", "--detach", "--name", running.name, "--network=host", "--read-only", "--cap-drop=ALL"),
+            *("--memory", service["deploy"]["resources"]["limits"]["memory"], "--user", service["user"]),
+            *(argument for name, value in labels.items() for argument in ("--label", f"{name}={value}")),
+            *(
+                "--tmpfs",
+                "/alertmanager:mode=0777",
+                "--volume",
+                f"{folder}/alertmanager:/etc/alertmanager:ro",
+            ),
+            *(image[0], *command, f"--web.listen-address=127.0.0.1:{running.port}"),
+        )
+        try:
+            assert started.returncode == 0, started.stderr
+            if not receivers.wait(lambda: running.request("/-/ready") == 200, 30):
+                pytest.fail(f"Alertmanager did not become ready:\n{running.logs()}")
+            yield running
+        finally:
+            running.docker("rm", "--force", "--volumes", running.name)
+
+
+@pytest.mark.parametrize("locale", ["en", "ko"])
+def test_an_alert_and_its_end_reach_every_channel(tmp_path: Path, locale: str) -> None:
+    """G4, G3: alert, severity, texts, runbook, host, environment and link, in the chosen language."""
+    words = WORDS[locale]
+    with alertmanager(tmp_path, locale) as running:
+        took = running.receivers
+        running.post(ALERT)
+        assert took.wait(lambda: all(len(took.of(kind)) == 1 for kind in KINDS), 30), (took, running.logs())
+        running.post(ALERT, ended=True)
+        assert took.wait(lambda: all(len(took.of(kind)) == 2 for kind in KINDS), 40), (took, running.logs())
+        logs = running.logs()
+
+    assert took.refused == []
+    for kind in KINDS:
+        firing, resolved = took.of(kind)
+        what = "Backend CPU High (critical) - music-1 (production)"
+        assert firing.title == f"[{words['firing']}:1] {what}", kind
+        assert resolved.title == f"[{words['resolved']}] {what}", kind
+        summary = ALERT["annotations"]["summary"]
+        if kind == "slack":
+            summary = summary.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        for message, status in ((firing, "firing"), (resolved, "resolved")):
+            assert message.text.startswith(f"{words[status]}: {summary}\n"), kind
+            assert ALERT["annotations"]["description"] in message.text, kind
+            assert words["runbook"] + ALERT["annotations"]["runbook"] in message.text, kind
+            assert "music-1 (production)" in message.text, kind
+            assert "http://127.0.0.1:9093/#/alerts" in message.text, kind
+            assert (words["until"] in message.text) == (status == "resolved"), kind
+    assert not [secret for secret in secrets_of(took) if secret in logs]
+
+
+def test_each_severity_reaches_those_that_take_it(tmp_path: Path) -> None:
+    """A warning, and an alert that says nothing of its severity, spare Telegram."""
+    labels = {name: value for name, value in ALERT["labels"].items() if name != "severity"}
+    warning = {**ALERT, "labels": {**labels, "severity": "warning", "alertname": "Disk"}}
+    unknown = {**ALERT, "labels": {**labels, "alertname": "Unknown"}}
+    others = [kind for kind in KINDS if kind != "telegram"]
+    with alertmanager(tmp_path, "en") as running:
+        took = running.receivers
+        running.post(warning, unknown, ALERT)
+        assert took.wait(lambda: all(len(took.of(kind)) == 3 for kind in others), 30), (took, running.logs())
+        assert took.wait(lambda: len(took.of("telegram")) == 1, 10), running.logs()
+
+    assert took.of("telegram")[0].title.startswith("[FIRING:1] Backend CPU High")
+    assert took.refused == []
+
+
+@pytest.mark.parametrize("locale", ["en", "ko"])
+def test_many_long_alerts_fit_into_every_channel(tmp_path: Path, locale: str) -> None:
+    """None is refused for its length, and a message that leaves alerts out says so."""
+    long = dict.fromkeys(ALERT["annotations"], "가나다라 & <마바사> " * 60)
+    labels = {**ALERT["labels"], "host": "h" * 200}
+    alerts = [{"labels": {**labels, "service": str(n)}, "annotations": long} for n in range(25)]
+    with alertmanager(tmp_path, locale) as running:
+        took = running.receivers
+        running.post(*alerts)
+        assert took.wait(lambda: all(took.of(kind) for kind in KINDS), 30), (took, running.logs())
+        logs = running.logs()
+
+    assert took.refused == []
+    assert "Truncated" not in logs
+    for kind, shown in (("email", 20), ("slack", 6), ("discord", 3), ("telegram", 3)):
+        message = took.of(kind)[0]
+        assert message.text.count(WORDS[locale]["runbook"]) == shown, kind
+        last = message.text.splitlines()[-1]
+        assert "25" in last, kind
+        assert str(shown) in last, kind
+
+
+def test_the_api_is_closed_and_the_health_check_has_its_key(tmp_path: Path) -> None:
+    """T12"""
+    with alertmanager(tmp_path, "en") as running:
+        assert running.request("/api/v2/status", authorized=False) == 401
+        assert running.request("/metrics", authorized=False) == 401
+        assert running.request("/api/v2/status") == 200
+        health = [argument.replace(":9093", f":{running.port}") for argument in running.health]
+        done = running.docker("exec", running.name, *health)
+        assert done.returncode == 0, done.stdout + done.stderr
+        broken = running.docker("exec", running.name, *[a for a in health if "http.config" not in a])
+        assert broken.returncode != 0
+
+
+def sent_by_the_module(running: Alertmanager, took: Receivers) -> dict[str, Any]:
+    """What the module notification_test returns, called as Ansible calls a module."""
+    rendering = Rendering(settings=settings(took, "en"))
+    arguments = {
+        "service": "alertmanager",
+        "url": f"http://127.0.0.1:{running.port}",
+        "username": "reader",
+        "password": SECRETS["vault_metrics_read_password"],
+        "contact_points": rendering.value("contact_points_grafana"),
+        "alert": {"labels": ALERT["labels"], "annotations": {"summary": "This is a test message"}},
+        "timeout": 30,
+        "project": running.name,
+    }
+    code = (
+        "import ansible.module_utils, runpy; ansible.module_utils.__path__.append('plugins/module_utils');"
+        "runpy.run_path('plugins/modules/notification_test.py', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    shown = json.dumps({name: value for name, value in result.items() if name != "invocation"})
+    assert not [secret for secret in secrets_of(took) if secret in shown]
+    return result
+
+
+def secrets_of(took: Receivers) -> list[str]:
+    found = settings(took, "en")
+    return [str(value) for name, value in found.items() if name.startswith("vault_")]
+
+
+def test_a_test_message_is_delivered_by_every_channel(tmp_path: Path) -> None:
+    """Telegram as well, which takes critical alerts alone; and the end of the test is told."""
+    with alertmanager(tmp_path, "en") as running:
+        result = sent_by_the_module(running, running.receivers)
+        took = running.receivers
+        assert result["undelivered"] == []
+        assert [line.split(":")[0] for line in result["report"]] == [f"soundcheck-{kind}" for kind in KINDS]
+        assert all("ok - delivered" in line for line in result["report"])
+        assert {message.kind for message in took.taken} == set(KINDS)
+        assert all("This is a test message" in message.text for message in took.taken)
+        assert took.wait(lambda: all(len(took.of(kind)) == 2 for kind in KINDS), 60), running.logs()
+        assert all("[RESOLVED]" in took.of(kind)[1].title for kind in KINDS)
+
+
+def playbook(running: Alertmanager, folder: Path, **changes: Any) -> tuple[int, str]:
+    """Status and output of playbooks/test_notification.yml on this machine, as talkative as it can be."""
+    variables = {
+        **settings(running.receivers, "ko"),
+        **{name: value for name, value in SECRETS.items() if name.startswith("vault_metrics_")},
+        "metrics_backend_alertmanager_port": running.port,
+        "telemetry_project": running.name,
+        "contact_points_test_timeout": 30,
+        **changes,
+    }
+    (folder / "variables.json").write_text(json.dumps(variables), encoding="utf-8")
+    command = ["-i", "inventories/local", "playbooks/test_notification.yml", "-vvv", "--diff"]
+    done = subprocess.run(
+        [f"{Path(sys.executable).parent}/ansible-playbook", *command, "-e", f"@{folder}/variables.json"],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    output = done.stdout + done.stderr
+    leaked = [*secrets_of(running.receivers), SECRETS["vault_metrics_read_password"]]
+    assert not [secret for secret in leaked if secret in output]
+    return done.returncode, output
+
+
+def test_the_playbook_tells_what_became_of_each_message(tmp_path: Path) -> None:
+    """In the language of the inventory, and without a secret."""
+    with alertmanager(tmp_path, "ko") as running:
+        status, output = playbook(running, tmp_path)
+        took = running.receivers
+        assert status == 0, output
+        for kind in KINDS:
+            assert f"soundcheck-{kind}: ok - delivered" in output
+            assert "Soundcheck의 시험 메시지입니다" in took.of(kind)[0].text
+
+        status, output = playbook(running, tmp_path, contact_points={})
+        assert status != 0
+        assert "contact_points is empty" in output
+
+        status, output = playbook(running, tmp_path, metrics_destination="grafana_cloud")
+        assert status != 0
+        assert "grafana_url is not set" in output
+
+
+def test_the_playbook_fails_for_a_channel_that_fails(tmp_path: Path) -> None:
+    with alertmanager(tmp_path, "ko", vault_telegram_bot_token="1:wrong") as running:
+        status, output = playbook(running, tmp_path)
+
+    assert status != 0
+    assert "soundcheck-telegram: FAILED - " in output
+    assert "not delivered: soundcheck-telegram" in output
+    assert "soundcheck-slack: ok - delivered" in output
+
+
+WRONG = [
+    ("email", "vault_smtp_password", "wrong", "Authentication"),
+    ("slack", "vault_slack_webhook_url", "{web}/services/T1/B1/wrong", "no_service"),
+    ("discord", "vault_discord_webhook_url", "{web}/api/webhooks/1/wrong", "401"),
+    ("telegram", "vault_telegram_bot_token", "1:wrong", "Unauthorized"),
+]
+
+
+@pytest.mark.parametrize(("kind", "variable", "value", "reason"), WRONG, ids=[entry[0] for entry in WRONG])
+def test_a_wrong_secret_is_a_failure_that_names_its_channel(
+    tmp_path: Path, kind: str, variable: str, value: str, reason: str
+) -> None:
+    """The other three deliver."""
+    port = free_port("127.0.0.1")
+    wrong = {variable: value.format(web=f"http://127.0.0.1:{port}")}
+    with elsewhere(port), alertmanager(tmp_path, "en", **wrong) as running:
+        started = time.monotonic()
+        result = sent_by_the_module(running, running.receivers)
+
+    assert result["undelivered"] == [f"soundcheck-{kind}"]
+    [line] = [line for line in result["report"] if "FAILED" in line]
+    assert line.startswith(f"soundcheck-{kind}: FAILED - ")
+    assert reason in line
+    assert wrong[variable] not in json.dumps(result["report"])
+    assert time.monotonic() - started < 30
+
+
+@contextmanager
+def elsewhere(port: int) -> Iterator[None]:
+    """Another set of stand-ins, at a port that is known beforehand."""
+    with stand_ins.running(http_port=port):
+        yield
