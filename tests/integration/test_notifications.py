@@ -29,7 +29,6 @@ from tests.receivers import Receivers, free_port
 from tests.render import ROOT, SECRETS, Rendering
 
 KINDS = ("email", "slack", "discord", "telegram")
-IMAGE = "soundcheck/alertmanager"
 PROJECT = "soundcheck-test-notifications"
 ALERT: dict[str, Any] = {
     "labels": {
@@ -60,9 +59,6 @@ class Alertmanager:
     receivers: Receivers
     health: list[str]
 
-    def docker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
-
     def request(self, path: str, body: Any = None, authorized: bool = True) -> int:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")
         if authorized:
@@ -90,8 +86,7 @@ class Alertmanager:
         assert self.request("/api/v2/alerts", [{**alert, **times} for alert in alerts]) == 200
 
     def logs(self) -> str:
-        done = self.docker("logs", self.name)
-        return done.stdout + done.stderr
+        return docker("logs", self.name)
 
 
 def settings(receivers: Receivers, locale: str) -> dict[str, Any]:
@@ -118,53 +113,63 @@ def settings(receivers: Receivers, locale: str) -> dict[str, Any]:
     }
 
 
+def docker(*arguments: str) -> str:
+    """Output of a command that has to succeed, of both streams."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def image(name: str) -> str:
+    references = docker("images", "--format", "{{.Repository}}:{{.Tag}}", f"soundcheck/{name}").split()
+    assert references, f"no image soundcheck/{name}: run `make images` first"
+    return references[0]
+
+
+def lay_out(rendering: Rendering, folder: Path) -> dict[str, Any]:
+    """Write the files of both services with their modes and owners; returns the compose file's services."""
+    files = rendering.project("telemetry")
+    for entry in rendering.entries("telemetry"):
+        if entry["path"].startswith(("alertmanager/", "metrics-backend/")):
+            options = {key: entry[key] for key in ("mode", "owner", "group") if key in entry}
+            write(str(folder / entry["path"]), WantedFile(entry["path"], files[entry["path"]], **options))
+    services: dict[str, Any] = yaml.safe_load(files["docker-compose.prod.yml"])["services"]
+    return services
+
+
 @contextmanager
 def alertmanager(folder: Path, locale: str, **changes: Any) -> Iterator[Alertmanager]:
     """The service as the compose file describes it, with another port."""
-    image = subprocess.run(
-        ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", IMAGE],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    if not image:
-        pytest.fail(f"there is no image {IMAGE}: run `make images`")
     with stand_ins.running() as receivers:
         rendering = Rendering(settings={**settings(receivers, locale), **changes})
-        files = rendering.project("telemetry")
-        for entry in rendering.entries("telemetry"):
-            if entry["path"].startswith("alertmanager/"):
-                options = {key: entry[key] for key in ("mode", "owner", "group") if key in entry}
-                write(str(folder / entry["path"]), WantedFile(entry["path"], files[entry["path"]], **options))
-        folder.chmod(0o755)
-        service = yaml.safe_load(files["docker-compose.prod.yml"])["services"]["alertmanager"]
-        running = Alertmanager(
-            f"{PROJECT}-{free_port('127.0.0.1')}",
-            free_port("127.0.0.1"),
-            receivers,
-            service["healthcheck"]["test"][1:],
-        )
-        command = [arg for arg in service["command"] if "web.listen-address" not in arg]
+        service = lay_out(rendering, folder)["alertmanager"]
+        port = free_port("127.0.0.1")
+        running = Alertmanager(f"{PROJECT}-{port}", port, receivers, service["healthcheck"]["test"][1:])
+        command = [argument for argument in service["command"] if "web.listen-address" not in argument]
         labels = {"com.docker.compose.project": running.name, "com.docker.compose.service": "alertmanager"}
-        started = running.docker(
-            *("run", "--detach", "--name", running.name, "--network=host", "--read-only", "--cap-drop=ALL"),
-            *("--memory", service["deploy"]["resources"]["limits"]["memory"], "--user", service["user"]),
-            *(argument for name, value in labels.items() for argument in ("--label", f"{name}={value}")),
-            *(
-                "--tmpfs",
-                "/alertmanager:mode=0777",
-                "--volume",
-                f"{folder}/alertmanager:/etc/alertmanager:ro",
-            ),
-            *(image[0], *command, f"--web.listen-address=127.0.0.1:{running.port}"),
-        )
         try:
-            assert started.returncode == 0, started.stderr
+            docker(
+                *(
+                    "run",
+                    "--detach",
+                    f"--name={running.name}",
+                    "--network=host",
+                    "--read-only",
+                    "--cap-drop=ALL",
+                ),
+                *(
+                    f"--memory={service['deploy']['resources']['limits']['memory']}",
+                    f"--user={service['user']}",
+                ),
+                *(f"--label={name}={value}" for name, value in labels.items()),
+                f"--volume={folder}/alertmanager:/etc/alertmanager:ro",
+                *(image("alertmanager"), *command, f"--web.listen-address=127.0.0.1:{running.port}"),
+            )
             if not receivers.wait(lambda: running.request("/-/ready") == 200, 30):
                 pytest.fail(f"Alertmanager did not become ready:\n{running.logs()}")
             yield running
         finally:
-            running.docker("rm", "--force", "--volumes", running.name)
+            subprocess.run(["docker", "rm", "-fv", running.name], capture_output=True, check=False)
 
 
 @pytest.mark.parametrize("locale", ["en", "ko"])
@@ -243,10 +248,78 @@ def test_the_api_is_closed_and_the_health_check_has_its_key(tmp_path: Path) -> N
         assert running.request("/metrics", authorized=False) == 401
         assert running.request("/api/v2/status") == 200
         health = [argument.replace(":9093", f":{running.port}") for argument in running.health]
-        done = running.docker("exec", running.name, *health)
-        assert done.returncode == 0, done.stdout + done.stderr
-        broken = running.docker("exec", running.name, *[a for a in health if "http.config" not in a])
-        assert broken.returncode != 0
+        docker("exec", running.name, *health)
+        with pytest.raises(AssertionError, match="401"):
+            docker("exec", running.name, *[argument for argument in health if "http.config" not in argument])
+
+
+# Prometheus knows its Alertmanager some seconds after its start, and sends an alert again after a minute.
+RULES = """
+groups:
+  - name: test
+    rules:
+      - alert: Backend CPU High
+        expr: vector(1) > 0
+        for: 10s
+        labels: {severity: critical, host: music-1, environment: production}
+        annotations: {summary: It is high., description: It fires., runbook: Look at it.}
+"""
+
+
+def test_an_alert_of_the_embedded_prometheus_arrives(tmp_path: Path) -> None:
+    """Both services as the compose file describes them, after the check of the deploy."""
+    network = f"{PROJECT}-{free_port('127.0.0.1')}"
+    docker("network", "create", network)
+    try:
+        gateway = json.loads(docker("network", "inspect", network))[0]["IPAM"]["Config"][0]["Gateway"]
+        with stand_ins.running(gateway) as took:
+            rendering = Rendering(
+                settings={
+                    "contact_points": {"slack": {}},
+                    "contact_points_group_wait": "1s",
+                    "vault_slack_webhook_url": f"http://{gateway}:{took.http_port}{stand_ins.SLACK_PATH}",
+                    "metrics_backend_evaluation_interval": "1s",
+                    "telemetry_directory": str(tmp_path),
+                    "ansible_check_mode": False,
+                }
+            )
+            services = lay_out(rendering, tmp_path)
+            (tmp_path / "rules").mkdir()
+            (tmp_path / "rules" / "test.yml").write_text(RULES, encoding="utf-8")
+            [check] = rendering.value("metrics_backend_checks")
+            argv = [part.replace("{staging}", str(tmp_path)) for part in check["argv"]]
+            docker(
+                *[
+                    image("alertmanager") if part == services["alertmanager"]["image"] else part
+                    for part in argv[1:]
+                ]
+            )
+            rules = f"{tmp_path}/rules:/etc/prometheus/rules:ro"
+            # Their data lie in the volumes that the images declare.
+            for name, program in (("alertmanager", "alertmanager"), ("metrics-backend", "prometheus")):
+                service = services[name]
+                mounts = [mount for mount in [*service["volumes"], rules] if mount.startswith("/")]
+                docker(
+                    *("run", "--detach", f"--name={network}-{name}", f"--network={network}"),
+                    *(
+                        f"--network-alias={name}",
+                        "--read-only",
+                        "--cap-drop=ALL",
+                        f"--user={service['user']}",
+                    ),
+                    *(f"--volume={mount}" for mount in mounts),
+                    *(image(program), *service["command"]),
+                )
+            arrived = took.wait(lambda: bool(took.of("slack")), 40)
+            logs = [docker("logs", f"{network}-{name}") for name in ("alertmanager", "metrics-backend")]
+            assert arrived, (took.refused, logs)
+            assert (
+                took.of("slack")[0].title == "[FIRING:1] Backend CPU High (critical) - music-1 (production)"
+            )
+    finally:
+        for name in ("alertmanager", "metrics-backend"):
+            subprocess.run(["docker", "rm", "-fv", f"{network}-{name}"], capture_output=True, check=False)
+        docker("network", "rm", network)
 
 
 def sent_by_the_module(running: Alertmanager, took: Receivers) -> dict[str, Any]:

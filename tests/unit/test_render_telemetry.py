@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.render import SECRETS, Rendering
+from tests.render import IMAGES, SECRETS, Rendering
 
 COMPOSE_FILE = "docker-compose.prod.yml"
 COLLECTORS = ("prometheus_agent", "grafana_agent", "alloy")
@@ -162,6 +162,33 @@ def test_secrets_are_in_secret_files_alone(collector: str, database: str, destin
     for path, content in files(collector, database, destination).items():
         if path not in secret_paths:
             assert not [name for name, value in SECRETS.items() if value in content], path
+
+
+@pytest.mark.parametrize(
+    ("destination", "check_mode", "present", "names"),
+    [
+        ("embedded", False, False, ["amtool check-config of Alertmanager"]),
+        ("embedded", True, True, ["amtool check-config of Alertmanager"]),
+        # A first deploy that is only foretold: the image, which amtool comes with, is not there yet.
+        ("embedded", True, False, []),
+        ("grafana_cloud", False, True, []),
+    ],
+)
+def test_alertmanagers_configuration_is_checked_before_it_is_used(
+    destination: str, check_mode: bool, present: bool, names: list[str]
+) -> None:
+    rendering = Rendering(
+        settings={
+            **settings("alloy", "embedded", destination),
+            "ansible_check_mode": check_mode,
+            "container_images_present": [IMAGES["alertmanager"]] if present else [],
+        }
+    )
+
+    checks = rendering.value("telemetry_checks")
+
+    assert [check["name"] for check in checks] == names
+    assert all(IMAGES["alertmanager"] in check["argv"] for check in checks)
 
 
 def test_services_with_files_carry_their_hash_and_a_change_reaches_only_its_own_service() -> None:
