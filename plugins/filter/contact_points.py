@@ -16,6 +16,7 @@ NOWHERE = "soundcheck-nowhere"
 # Alerts with this label are tests: they reach every contact point at once, whatever its severities.
 TEST_LABEL = "soundcheck_test"
 
+NEEDED = {"email": "addresses", "telegram": "chat_id"}
 SECRET_FILES = {
     "email": "smtp-password",
     "slack": "slack-webhook-url",
@@ -24,11 +25,11 @@ SECRET_FILES = {
 }
 
 # Characters to which each part of one alert's text is cut; the rest of the sum are words, times and the link.
-LENGTHS = {"summary": 160, "description": 320, "runbook": 320, "severity": 16, "host": 48, "environment": 32}
-ALERT_LENGTH = 1200
+LENGTHS = {"summary": 160, "description": 280, "runbook": 400, "severity": 16, "host": 48, "environment": 32}
+ALERT_LENGTH = 1240
 # Characters that a service takes in the field of the alerts' text. Of Discord, Alertmanager uses an embed's
 # description and Grafana the content. Slack and mail would take more than anybody reads.
-ROOM = {"email": 24000, "slack": 8000, "telegram": 4096}
+ROOM = {"email": 25000, "slack": 8000, "telegram": 4096}
 DISCORD_ROOM = {"alertmanager": 4096, "grafana": 2000}
 # Slack reads these three as markup.
 SLACK_ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
@@ -201,8 +202,15 @@ def _known(points: Points) -> dict[str, dict[str, Any]]:
         raise AnsibleFilterError(
             f"contact_points.{sorted(unknown)[0]}: one of {', '.join(SECRET_FILES)} was expected"
         )
+    for kind, key in NEEDED.items():
+        if kind in points and (points[kind] or {}).get(key) is None:
+            raise AnsibleFilterError(f"contact_points.{kind}: {key} was expected")
     defaults = {"resolved": True, "severities": list(SEVERITIES)}
-    return {kind: {**defaults, **(points[kind] or {})} for kind in SECRET_FILES if kind in points}
+    given = {kind: points[kind] or {} for kind in SECRET_FILES if kind in points}
+    return {
+        kind: defaults | {key: value for key, value in point.items() if value is not None}
+        for kind, point in given.items()
+    }
 
 
 def _name(kind: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ from ansible.module_utils.preflight_settings import VAULT_FILE, absent_secret
 from ansible.module_utils.preflight_values import Problem, Settings, integer, truth
 
 SEVERITIES = ("critical", "warning")
+NEEDED = {"email": "addresses", "telegram": "chat_id"}
 MAIL_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")
 # `<number of the bot>:<35 characters>`, as BotFather hands it out.
 TELEGRAM_TOKEN = re.compile(r"[0-9]+:[A-Za-z0-9_-]{30,}")
@@ -37,6 +38,20 @@ def points(settings: Settings) -> dict[str, Mapping[str, Any]]:
         for kind, point in given.items()
         if point is None or isinstance(point, Mapping)
     }
+
+
+def taken(point: Mapping[str, Any]) -> Sequence[str]:
+    """The severities that a contact point takes."""
+    given = point.get("severities")
+    return given if isinstance(given, list) else SEVERITIES
+
+
+def empty(settings: Settings) -> Iterator[Problem]:
+    """`slack:` alone is a contact point, but nobody can be told by these without their keys."""
+    given = settings.get("contact_points")
+    for kind, key in NEEDED.items():
+        if isinstance(given, Mapping) and kind in given and given[kind] is None:
+            yield Problem(f"contact_points.{kind}", "is empty", f"set its {key}")
 
 
 def email(settings: Settings) -> Iterator[Problem]:
@@ -123,7 +138,7 @@ def unreached(settings: Settings) -> Iterator[Problem]:
         yield Problem("contact_points", "is not set", "alerts reach nobody: set contact_points")
         return
     for severity in SEVERITIES:
-        if not any(severity in (point.get("severities") or SEVERITIES) for point in given.values()):
+        if not any(severity in taken(point) for point in given.values()):
             remedy = f"{severity} alerts reach nobody: add {severity} to the severities of one"
             yield Problem("contact_points", f"none takes severity {severity}", remedy)
 
@@ -155,4 +170,4 @@ def _webhook(
         yield Problem(variable, "is no address of a webhook", remedy)
 
 
-CHECKS = (email, slack, discord, telegram, durations)
+CHECKS = (empty, email, slack, discord, telegram, durations)

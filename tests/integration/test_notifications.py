@@ -11,12 +11,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -428,6 +430,63 @@ def test_the_playbook_fails_for_a_channel_that_fails(tmp_path: Path) -> None:
     assert "soundcheck-telegram: FAILED - " in output
     assert "not delivered: soundcheck-telegram" in output
     assert "soundcheck-slack: ok - delivered" in output
+
+
+@contextmanager
+def grafana(token: str, seen: list[dict[str, Any]]) -> Iterator[int]:
+    """The old test API of Grafana; Slack fails, with an error that quotes the webhook as Go's errors do."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            authorized = self.headers["Authorization"] == f"Bearer {token}"
+            known = self.path == "/api/alertmanager/grafana/config/api/v1/receivers/test"
+            if authorized and known:
+                seen.append(body)
+                [config] = body["receivers"][0]["grafana_managed_receiver_configs"]
+                told = {"name": config["name"], "uid": "", "status": "ok"}
+                if config["type"] == "slack":
+                    told |= {"status": "failed", "error": f'Post "{config["settings"]["url"]}": EOF'}
+                body["receivers"][0]["grafana_managed_receiver_configs"] = [told]
+            answer = json.dumps(body if authorized and known else {"message": "refused"}).encode()
+            self.send_response((200 if known else 404) if authorized else 401)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield int(server.server_address[1])
+        server.shutdown()
+
+
+def test_the_playbook_asks_grafana_where_there_is_no_alertmanager(tmp_path: Path) -> None:
+    """A stand-in for its API, built from its source: Grafana does not run here."""
+    token = "glsa_a-secret-of-grafana"
+    seen: list[dict[str, Any]] = []
+    with grafana(token, seen) as port:
+        nobody = Alertmanager(PROJECT, 1, Receivers(http_port=1, smtp_port=1), [])
+        cloud = {"metrics_destination": "grafana_cloud", "grafana_url": f"http://127.0.0.1:{port}"}
+        status, output = playbook(nobody, tmp_path, **cloud, vault_grafana_token=token)
+        assert token not in output
+
+        assert status != 0
+        assert "not delivered: soundcheck-slack" in output
+        assert "soundcheck-slack: FAILED - Post" in output
+        for kind in ("email", "discord", "telegram"):
+            assert f"soundcheck-{kind}: ok - delivered: Grafana sent it" in output
+        assert {body["alert"]["labels"]["alertname"] for body in seen} == {"SoundcheckTest"}
+
+        status, output = playbook(nobody, tmp_path, **cloud, vault_grafana_token="glsa_wrong")
+        assert status != 0
+        assert "Grafana does not know the token" in output
+
+        status, output = playbook(nobody, tmp_path, **cloud)
+        assert status != 0
+        assert "vault_grafana_token is not set" in output
 
 
 WRONG = [

@@ -240,6 +240,28 @@ def test_telegram_gets_text_without_markup() -> None:
     assert grafana()["telegram"]["settings"]["parse_mode"] == "None"
 
 
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ({"email": None}, "contact_points.email: addresses was expected"),
+        ({"telegram": {"severities": ["critical"]}}, "contact_points.telegram: chat_id was expected"),
+    ],
+)
+def test_a_point_without_its_address_is_an_error(points: dict[str, Any], expected: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=re.escape(expected)):
+        filters.contact_points_policy(points, {})
+
+
+@pytest.mark.parametrize(
+    ("severities", "routed"),
+    [(None, {"critical", "warning"}), (["warning"], {"warning"}), ([], set())],
+)
+def test_severities_of_a_point(severities: list[str] | None, routed: set[str]) -> None:
+    points = {"slack": {"severities": severities}}
+    routes = rendering(contact_points=points).value("contact_points_policy")["routes"]
+    assert {route["object_matchers"][-1][2] for route in routes} == routed
+
+
 def test_an_unknown_kind_is_an_error_that_names_it() -> None:
     expected = r"contact_points\.slak: one of email, slack, discord, telegram was expected"
     with pytest.raises(AnsibleFilterError, match=expected):

@@ -153,6 +153,20 @@ def test_a_key_alone_is_a_contact_point() -> None:
     assert problem.startswith("vault_slack_webhook_url: is not set")
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("email", "contact_points.email: is empty; set its addresses"),
+        ("telegram", "contact_points.telegram: is empty; set its chat_id"),
+    ],
+)
+def test_a_key_alone_tells_nobody_by_mail_or_telegram(kind: str, expected: str) -> None:
+    settings = {**sound(), "contact_points": {kind: None}, "metrics_destination": "grafana_cloud"}
+    settings["grafana_cloud"] = None
+    found = [problem for problem in refusals(settings, sound_survey()) if "contact_points" in problem]
+    assert found == [expected]
+
+
 def test_a_service_like_slack_has_its_own_path() -> None:
     settings = changed(sound(), {"vault_slack_webhook_url": "https://chat.music.test/hooks/a1b2c3d4"})
     assert refusals(settings, sound_survey()) == []
@@ -186,6 +200,14 @@ def test_grafana_has_its_own_mail_server() -> None:
         ),
         ({"slack": {"severities": ["critical"]}, "email": {"severities": ["warning"]}}, []),
         ({"slack": None}, []),
+        ({"slack": {"severities": []}, "email": {"severities": None}}, []),
+        (
+            {"slack": {"severities": []}},
+            [
+                "contact_points: none takes severity critical",
+                "contact_points: none takes severity warning",
+            ],
+        ),
     ],
 )
 def test_alerts_that_reach_nobody_are_reported(points: dict[str, Any], expected: list[str]) -> None:
