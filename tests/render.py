@@ -30,7 +30,8 @@ TEMPLATES = ROOT / "templates"
 ROLES = (
     *("metric_catalogue", "app_stack", "rabbitmq_prometheus"),
     *("cadvisor", "node_exporter", "celery_exporter", "postgres_exporter"),
-    *("grafana_agent", "alloy", "prometheus_agent", "metrics_backend", "telemetry"),
+    *("grafana_agent", "alloy", "prometheus_agent"),
+    *("contact_points", "metrics_backend", "telemetry"),
 )
 
 # What only a deploy can know: secrets, and the tags of images that are built.
@@ -44,6 +45,7 @@ IMAGES = {
     "celery_exporter": "danihodovic/celery-exporter:0.12.2",
     "postgres_exporter": "quay.io/prometheuscommunity/postgres-exporter:v0.18.1",
     "prometheus": "prom/prometheus:v3.5.0",
+    "alertmanager": "prom/alertmanager:v0.31.1",
     "grafana_agent": "grafana/agent:v0.44.8",
     "alloy": "grafana/alloy:v1.18.1",
 }
@@ -54,6 +56,10 @@ SECRETS = {
     "vault_flower_password": "render-flower-password",
     "vault_metrics_write_password": "render-write-password",
     "vault_metrics_read_password": "render-read-password",
+    "vault_slack_webhook_url": "https://hooks.slack.com/services/T1/B1/render",
+    "vault_discord_webhook_url": "https://discord.com/api/webhooks/1/render",
+    "vault_telegram_bot_token": "1:render-telegram-token",
+    "vault_smtp_password": "render-smtp-password",
 }
 
 # No paths: the collections come with the package, and nothing else is to be found. Once a process is enough.

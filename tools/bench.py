@@ -28,8 +28,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PROJECTS = {"app": "/opt/soundcheck/app", "telemetry": "/opt/soundcheck/telemetry"}
 COMPOSE_FILE = "docker-compose.prod.yml"
-# A stand-in for the hosted service; on a server that sends its metrics away it does not run.
-STAND_IN = "metrics-backend"
+# Stand-ins for the hosted service; on a server that sends its metrics away they do not run.
+STAND_INS = ("metrics-backend", "alertmanager")
 ENVIRONMENT = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
 
 # Runs on the server: nanoseconds of CPU and bytes of resident memory of each container of a project, from the
@@ -169,7 +169,7 @@ def monitoring(host: Host, windows: int, length: float) -> dict[str, Any]:
         }
         for service in sorted(per_minute)
     }
-    counted = [cost for service, cost in services.items() if service != STAND_IN]
+    counted = [cost for service, cost in services.items() if service not in STAND_INS]
     return {
         "windows": windows,
         "window_seconds": length,
@@ -182,7 +182,7 @@ def monitoring(host: Host, windows: int, length: float) -> dict[str, Any]:
 def series(host: Host) -> dict[str, int]:
     """Active series by job, where the embedded backend can be asked."""
     query = shlex.quote('count by (job) ({__name__=~".+"})')
-    compose = f"docker compose -f {PROJECTS['telemetry']}/{COMPOSE_FILE} exec -T {STAND_IN}"
+    compose = f"docker compose -f {PROJECTS['telemetry']}/{COMPOSE_FILE} exec -T {STAND_INS[0]}"
     client = "promtool query instant -o json --http.config.file=/etc/prometheus/healthcheck.yml"
     found = json.loads(host.run(f"{compose} {client} http://127.0.0.1:9090 {query}"))
     return {entry["metric"].get("job", ""): int(entry["value"][1]) for entry in found}
@@ -243,10 +243,11 @@ def markdown(found: dict[str, Any]) -> str:
         "| monitoring | CPU s/min | resident MiB |",
         "|---|---|---|",
     ]
-    rows = {name: value for name, value in cost["services"].items() if name != STAND_IN}
+    rows = {name: value for name, value in cost["services"].items() if name not in STAND_INS}
     rows["**all exporters and the collector**"] = cost["total"]
-    if STAND_IN in cost["services"]:
-        rows[f"({STAND_IN}, in place of a hosted one)"] = cost["services"][STAND_IN]
+    for name in STAND_INS:
+        if name in cost["services"]:
+            rows[f"({name}, in place of a hosted one)"] = cost["services"][name]
     lines += [
         f"| {name} | {value['cpu_seconds_per_minute']} | {value['resident_mebibytes']} |"
         for name, value in rows.items()

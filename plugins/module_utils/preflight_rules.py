@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ansible.module_utils import preflight_grafana, preflight_host, preflight_images, preflight_settings
+from ansible.module_utils import (
+    preflight_contacts,
+    preflight_grafana,
+    preflight_host,
+    preflight_images,
+    preflight_settings,
+)
 from ansible.module_utils.preflight_values import Problem, Settings, Survey
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -12,7 +18,7 @@ SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 def problems(settings: Settings, survey: Survey) -> list[Problem]:
     """Every reason not to deploy, in the order an operator meets them."""
-    of_settings = (*preflight_settings.CHECKS, *preflight_grafana.CHECKS)
+    of_settings = (*preflight_settings.CHECKS, *preflight_grafana.CHECKS, *preflight_contacts.CHECKS)
     found = [problem for check in of_settings for problem in check(settings)]
     for module in (preflight_images, preflight_host):
         found.extend(problem for check in module.CHECKS for problem in check(settings, survey))
@@ -21,7 +27,11 @@ def problems(settings: Settings, survey: Survey) -> list[Problem]:
 
 def warnings(settings: Settings, survey: Survey) -> list[Problem]:
     """What works but should be known at every deploy."""
-    return [*preflight_images.reported_end_of_life(settings, survey), *data_points(settings)]
+    return [
+        *preflight_images.reported_end_of_life(settings, survey),
+        *data_points(settings),
+        *preflight_contacts.unreached(settings),
+    ]
 
 
 def data_points(settings: Settings) -> Iterator[Problem]:

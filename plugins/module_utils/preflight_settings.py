@@ -132,14 +132,9 @@ def secrets(settings: Settings) -> Iterator[Problem]:
     embedded = settings.get("metrics_destination") == "embedded"
     minimum = integer(settings.get("preflight_secret_length")) or 12
     for variable in required_secrets(settings):
-        if variable not in settings:
-            yield Problem(variable, "is not set", f"set it in {VAULT_FILE}")
-            continue
-        value = str(settings[variable] if settings[variable] is not None else "")
-        if not value.strip():
-            yield Problem(variable, "is empty", f"set it in {VAULT_FILE}")
-        elif PLACEHOLDER.fullmatch(value.strip()):
-            yield Problem(variable, "is still a placeholder", f"set a real one in {VAULT_FILE}")
+        value = str(settings.get(variable, ""))
+        if (problem := absent_secret(settings, variable)) is not None:
+            yield problem
         elif len(value) < minimum:
             yield Problem(
                 variable,
@@ -156,6 +151,18 @@ def secrets(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 variable, f"has {len(value.encode())} bytes", "use 72 or fewer, the limit of bcrypt"
             )
+
+
+def absent_secret(settings: Settings, variable: str) -> Problem | None:
+    """What a secret is if it is none yet."""
+    if variable not in settings:
+        return Problem(variable, "is not set", f"set it in {VAULT_FILE}")
+    value = str(settings[variable] if settings[variable] is not None else "").strip()
+    if not value:
+        return Problem(variable, "is empty", f"set it in {VAULT_FILE}")
+    if PLACEHOLDER.fullmatch(value):
+        return Problem(variable, "is still a placeholder", f"set a real one in {VAULT_FILE}")
+    return None
 
 
 def required_secrets(settings: Settings) -> list[str]:
@@ -221,7 +228,7 @@ def published(settings: Settings) -> dict[str, int]:
         names.append("app_stack_flower_port")
     names.append(f"{settings.get('collector')}_port")
     if settings.get("metrics_destination") == "embedded":
-        names.append("metrics_backend_port")
+        names.extend(["metrics_backend_port", "metrics_backend_alertmanager_port"])
     ports = {name: integer(settings.get(name)) for name in names}
     return {name: port for name, port in ports.items() if port is not None}
 

@@ -46,8 +46,8 @@ options:
     default: []
   checks:
     description:
-      - Commands that must succeed on the new files before they replace the old ones.
-        C({staging}) in an argument stands for the folder that holds the new files.
+      - Commands that must succeed on the new files before they replace the old ones; where no file differs
+        there is nothing to check. C({staging}) in an argument stands for the folder that holds the new files.
     type: list
     elements: dict
     default: []
@@ -225,8 +225,11 @@ class Project:
         stale = [path for path in self.recorded.files if path not in kept]
         return [(entry, found) for entry, found in pairs if differs(entry, found)], stale
 
-    def validate(self, staging: str) -> dict[str, str]:
-        """Write everything to a staging folder, check it there, return the config hash of each service."""
+    def validate(self, staging: str, differing: bool) -> dict[str, str]:
+        """Write everything to a staging folder, check it there, return the config hash of each service.
+
+        `differing`: whether any file does; the checks of an earlier deploy hold for the same files.
+        """
         for entry in self.files:
             write(os.path.join(staging, entry.path), entry)
         # The project directory stays the real one: relative paths are part of the config hash.
@@ -238,7 +241,7 @@ class Project:
         code, out, err = self.docker(*arguments, "config", "--hash", "*", cwd=staging)
         if code != 0:
             self.fail(f"{self.compose_file} of project {self.name} is not valid: {err.strip()}")
-        for check in self.module.params["checks"]:
+        for check in self.module.params["checks"] if differing else []:
             argv = [argument.replace("{staging}", staging) for argument in check["argv"]]
             code, check_out, err = self.module.run_command(argv)
             if code != 0:
@@ -396,7 +399,7 @@ def main() -> None:
     before = project.containers()
     staging = tempfile.mkdtemp(prefix="soundcheck-")
     try:
-        hashes = project.timed("validate", project.validate, staging)
+        hashes = project.timed("validate", project.validate, staging, bool(changes))
     finally:
         shutil.rmtree(staging)
     pending = pending_services(hashes, project.recorded_hashes(), before)

@@ -79,6 +79,7 @@ class Project:
                 },
             ],
             "networks": [NETWORK],
+            "checks": "{{ checks | default([]) }}",
             "jobs": ["job"],
             "wait_timeout": 30,
         }
@@ -215,6 +216,23 @@ def test_invalid_compose_file_changes_nothing(project: Project) -> None:
     assert result.status != 0
     assert "compose.yml of project soundcheck-test is not valid" in result.message
     assert (project.directory / "compose.yml").read_text() == before
+
+
+def test_files_that_a_check_refuses_change_nothing(project: Project) -> None:
+    """It reads the new files; where none differs it does not run."""
+    checks = [{"name": "the words of a test", "argv": ["grep", "sleep 600", "{staging}/compose.yml"]}]
+    project.deploy(checks=checks)
+    container = project.container("web")
+    before = (project.directory / "compose.yml").read_text()
+
+    for options in ([], ["--check"]):
+        result = project.deploy(*options, checks=checks, web_command="sleep 601")
+
+        assert result.status != 0
+        assert "the words of a test failed on the new files" in result.message
+        assert (project.directory / "compose.yml").read_text() == before
+        assert project.container("web") == container
+    assert project.deploy(checks=[{"name": "never", "argv": ["false"]}]).status == 0
 
 
 def test_container_that_crashes_is_named_with_its_last_lines(project: Project) -> None:

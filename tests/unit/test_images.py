@@ -150,10 +150,10 @@ def test_archive_refs_are_what_was_exported(tmp_path: Path) -> None:
 
 ALWAYS = {"app", "rabbitmq", "cadvisor", "node_exporter", "celery_exporter", "postgres_exporter"}
 NEEDS: list[tuple[dict[str, Any], set[str]]] = [
-    ({}, {"postgres", "prometheus"}),
-    ({"database": "external"}, {"prometheus"}),
-    ({"app_stack_flower_enabled": True}, {"postgres", "prometheus", "flower"}),
-    ({"collector": "grafana_agent"}, {"postgres", "prometheus", "grafana_agent"}),
+    ({}, {"postgres", "prometheus", "alertmanager"}),
+    ({"database": "external"}, {"prometheus", "alertmanager"}),
+    ({"app_stack_flower_enabled": True}, {"postgres", "prometheus", "alertmanager", "flower"}),
+    ({"collector": "grafana_agent"}, {"postgres", "prometheus", "alertmanager", "grafana_agent"}),
     ({"collector": "alloy", "metrics_destination": "grafana_cloud"}, {"postgres", "alloy"}),
     ({"collector": "prometheus_agent", "metrics_destination": "grafana_cloud"}, {"postgres", "prometheus"}),
 ]

@@ -116,6 +116,40 @@ def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
     assert "changed=0" in output
 
 
+def test_half_a_contact_point_is_refused_and_its_secrets_do_not_show(tmp_path: Path) -> None:
+    """Bad input: the missing half is named, together with what else is wrong."""
+    output = deploy(
+        tmp_path,
+        contact_points={
+            "email": {"addresses": ["ops"], "smtp": {"host": "mail", "from": "a@b", "username": "alerts"}},
+            "slack": None,
+            "discord": {"channel": "#ops"},
+            "telegram": {"chat_id": "@ops"},
+            "slak": {},
+        },
+        vault_discord_webhook_url=f"ftp://discord.com/{SECRET}",
+        vault_telegram_bot_token=f"bot{SECRET}",
+    )
+    for expected in (
+        "contact_points.email.addresses[0]: `ops`; write one address",
+        "vault_smtp_password: is not set; set it in the vault file",
+        "vault_slack_webhook_url: is not set; set it in the vault file",
+        "contact_points.discord.channel: is not a key of contact_points.discord",
+        "vault_discord_webhook_url: is no address of a webhook",
+        "contact_points.telegram.chat_id: `@ops`; set it to a whole number",
+        "vault_telegram_bot_token: is no token of a Telegram bot",
+        "contact_points.slak: is not a key of contact_points; did you mean slack?",
+    ):
+        assert expected in output, output
+    assert SECRET not in output
+    assert "Traceback" not in output
+
+
+def test_alerts_that_reach_nobody_are_reported(tmp_path: Path) -> None:
+    output = deploy(tmp_path)
+    assert "contact_points: is not set; alerts reach nobody: set contact_points" in " ".join(output.split())
+
+
 @pytest.mark.parametrize(
     ("survey", "settled"),
     [

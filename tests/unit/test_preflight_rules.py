@@ -85,6 +85,8 @@ def sound_settings() -> dict[str, Any]:
         "vault_rabbitmq_password": SECRET + "3",
         "vault_metrics_write_password": SECRET + "4",
         "vault_metrics_read_password": SECRET + "5",
+        "contact_points": {"slack": {}},
+        "vault_slack_webhook_url": f"https://hooks.slack.com/services/T1/B1/{SECRET}",
     }
 
 

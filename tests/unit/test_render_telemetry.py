@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.render import SECRETS, Rendering
+from tests.render import IMAGES, SECRETS, Rendering
 
 COMPOSE_FILE = "docker-compose.prod.yml"
 COLLECTORS = ("prometheus_agent", "grafana_agent", "alloy")
@@ -21,6 +21,17 @@ CLOUD = {
     "remote_write_url": "https://prometheus-prod-01.grafana.net/api/prom/push",
     "query_url": "https://prometheus-prod-01.grafana.net/api/prom",
     "username": "123456",
+}
+CONTACT_POINTS = {
+    "contact_points": {
+        "email": {
+            "addresses": ["ops@example.org"],
+            "smtp": {"host": "mail.example.org", "from": "alerts@example.org", "username": "alerts"},
+        },
+        "slack": {},
+        "discord": {"resolved": False},
+        "telegram": {"chat_id": -100200300, "severities": ["critical"]},
+    },
 }
 # collector, database, destination
 COMBINATIONS = list(product(COLLECTORS, ("embedded", "external"), ("embedded", "grafana_cloud")))
@@ -38,6 +49,7 @@ def settings(collector: str, database: str, destination: str) -> dict[str, Any]:
         "metrics_destination": destination,
         "grafana_cloud": CLOUD,
         "app_stack_database_host": "postgres" if database == "embedded" else "db.example.com",
+        **CONTACT_POINTS,
     }
 
 
@@ -99,7 +111,7 @@ def test_services_are_the_exporters_one_collector_and_the_embedded_backend(
     expected = {"cadvisor", "node-exporter", "celery-exporter", "postgres-exporter"}
     expected.add(collector.replace("_", "-"))
     if destination == "embedded":
-        expected.add("metrics-backend")
+        expected |= {"metrics-backend", "alertmanager"}
 
     assert set(compose(collector, database, destination)["services"]) == expected
 
@@ -152,6 +164,33 @@ def test_secrets_are_in_secret_files_alone(collector: str, database: str, destin
             assert not [name for name, value in SECRETS.items() if value in content], path
 
 
+@pytest.mark.parametrize(
+    ("destination", "check_mode", "present", "names"),
+    [
+        ("embedded", False, False, ["amtool check-config of Alertmanager"]),
+        ("embedded", True, True, ["amtool check-config of Alertmanager"]),
+        # A first deploy that is only foretold: the image, which amtool comes with, is not there yet.
+        ("embedded", True, False, []),
+        ("grafana_cloud", False, True, []),
+    ],
+)
+def test_alertmanagers_configuration_is_checked_before_it_is_used(
+    destination: str, check_mode: bool, present: bool, names: list[str]
+) -> None:
+    rendering = Rendering(
+        settings={
+            **settings("alloy", "embedded", destination),
+            "ansible_check_mode": check_mode,
+            "container_images_present": [IMAGES["alertmanager"]] if present else [],
+        }
+    )
+
+    checks = rendering.value("telemetry_checks")
+
+    assert [check["name"] for check in checks] == names
+    assert all(IMAGES["alertmanager"] in check["argv"] for check in checks)
+
+
 def test_services_with_files_carry_their_hash_and_a_change_reaches_only_its_own_service() -> None:
     """Compose does not see a change inside a mounted file; the label makes it one of the service."""
 
@@ -165,7 +204,10 @@ def test_services_with_files_carry_their_hash_and_a_change_reaches_only_its_own_
     before = labels()
     after = labels(app_stack_rabbitmq_user="other")
 
-    assert set(before) == {"celery-exporter", "postgres-exporter", "prometheus-agent", "metrics-backend"}
+    assert set(before) == {
+        *("celery-exporter", "postgres-exporter"),
+        *("prometheus-agent", "metrics-backend", "alertmanager"),
+    }
     assert {name for name in before if before[name] != after[name]} == {"celery-exporter"}
 
 

@@ -16,6 +16,7 @@ TELEMETRY = {
     "postgres-exporter",
     "prometheus-agent",
     "metrics-backend",
+    "alertmanager",
 }
 
 

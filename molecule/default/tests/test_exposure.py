@@ -6,7 +6,7 @@ import json
 
 from server import PROJECTS, Server, playbook
 
-PUBLISHED = {8000, 15692, 9090, 9095}
+PUBLISHED = {8000, 15692, 9090, 9093, 9095}
 LEAK = "leaked-if-you-can-read-this-0123456789"
 
 

@@ -93,3 +93,17 @@ def test_promtool_accepts_the_configuration(path: str) -> None:
     done = subprocess.run([*command, str(RENDERED / path)], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", found("alertmanager.yml"))
+def test_amtool_accepts_the_configuration(path: str) -> None:
+    amtool = shutil.which("amtool")
+    if not amtool:
+        pytest.skip("needs amtool, Debian 13's package prometheus-alertmanager")
+
+    done = subprocess.run(
+        [amtool, "check-config", str(RENDERED / path)], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "rendered" not in text(path), "the configuration holds a secret"
