@@ -39,13 +39,14 @@ test: venv root ## Everything: lint, unit tests, rendered files, a deploy to a f
 	@tools/test_summary.py $(REPORTS)
 
 .PHONY: lint
-lint: venv ## ansible-lint, yamllint, ruff, mypy, and the roles' READMEs against their specs
+lint: venv ## ansible-lint, yamllint, ruff, mypy, and the generated documents against their sources
 	@$(BIN)/yamllint --strict .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy plugins tests tools
 	@MYPYPATH=molecule/default/tests $(BIN)/mypy molecule/default/tests
 	@$(BIN)/python tools/role_readme.py --check
+	@$(BIN)/python tools/metric_docs.py --check
 	@$(BIN)/ansible-lint -q --nocolor
 
 .PHONY: unit

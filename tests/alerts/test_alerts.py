@@ -1,8 +1,8 @@
 """The catalogue's alerts under promtool: for each, series that make it fire after its `for`, and near misses.
 
-The rules are those of the local inventory. A case in cases/*.yml has `series` in promtool's notation, with one
-sample per minute. Until `quiet_until` its alert must never have fired, at `fires_at` it must. promtool comes with
-the Debian-built Prometheus, so `make images` comes first.
+The rules are those of the local inventory. A case in cases/*.yml has `series` in promtool's notation, with
+one sample per minute. Until `quiet_until` its alert must never have fired, at `fires_at` it must. promtool
+comes with the Debian-built Prometheus, so `make images` comes first.
 """
 
 from __future__ import annotations
