@@ -14,8 +14,8 @@ import pytest
 
 from plugins.filter.catalogue_entries import metric_questions
 from tests.render import Rendering
-from tests.unit._relabel import Labels
-from tests.unit.test_catalogue import COLLECTORS, SOURCES, STORED
+from tests.unit._relabel import Labels, Sample, page, relabel
+from tests.unit.test_catalogue import COLLECTORS, OLDER_BROKER, SOURCES, STORED, cgroup_page
 
 HOST = {"environment": "local", "host": "localhost"}
 ENTRIES: dict[str, Any] = Rendering().value("metric_catalogue_entries")
@@ -54,11 +54,11 @@ def groupings(expr: promql.Expr) -> list[tuple[str, list[str]]]:
     return found
 
 
-def missing(question: Mapping[str, str]) -> Iterator[str]:
+def missing(question: Mapping[str, str], backend: list[Labels] = BACKEND) -> Iterator[str]:
     """What the expression names and no stored sample has; each with the id of the panel or alert."""
     expr = promql.parse(question["expr"])
     for selector in selectors(expr):
-        of_name = [labels for labels in BACKEND if labels["__name__"] == selector.name]
+        of_name = [labels for labels in backend if labels["__name__"] == selector.name]
         if not of_name:
             yield f"{question['id']}: no metric {selector.name}"
         for matcher in selector.matchers.matchers:
@@ -74,13 +74,29 @@ def missing(question: Mapping[str, str]) -> Iterator[str]:
         if {matcher.name for matcher in selector.matchers.matchers} < set(HOST):
             yield f"{question['id']}: {selector} mixes hosts"
     for label, names in groupings(expr):
-        if not any(label in labels for labels in BACKEND if labels["__name__"] in names):
+        if not any(label in labels for labels in backend if labels["__name__"] in names):
             yield f"{question['id']}: by ({label}) finds no such label on {', '.join(names)}"
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: f"{question['guide']} {question['id']}")
 def test_an_expression_names_only_what_is_stored(question: dict[str, str]) -> None:
     assert list(missing(question)) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "samples"),
+    [("rabbitmq", page(OLDER_BROKER)), ("cadvisor", cgroup_page("systemd"))],
+    ids=["RabbitMQ 3.10", "T8 systemd's cgroups"],
+)
+def test_expressions_hold_for_other_exporters(source: str, samples: list[Sample]) -> None:
+    other = [labels for labels, _ in relabel(samples, SOURCES[source]["relabel"])]
+    backend = [*other, *(labels for labels in BACKEND if labels["__name__"] not in names(STORED[source]))]
+
+    assert [line for question in QUESTIONS for line in missing(question, backend)] == []
+
+
+def names(samples: list[Sample]) -> set[str]:
+    return {labels["__name__"] for labels, _ in samples}
 
 
 @pytest.mark.parametrize(
