@@ -39,13 +39,14 @@ test: venv root ## Everything: lint, unit tests, rendered files, a deploy to a f
 	@tools/test_summary.py $(REPORTS)
 
 .PHONY: lint
-lint: venv ## ansible-lint, yamllint, ruff, mypy, and the roles' READMEs against their specs
+lint: venv ## ansible-lint, yamllint, ruff, mypy, and the generated documents against their sources
 	@$(BIN)/yamllint --strict .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy plugins tests tools
 	@MYPYPATH=molecule/default/tests $(BIN)/mypy molecule/default/tests
 	@$(BIN)/python tools/role_readme.py --check
+	@$(BIN)/python tools/metric_docs.py --check
 	@$(BIN)/ansible-lint -q --nocolor
 
 .PHONY: unit
@@ -61,7 +62,7 @@ images: venv root ## Build the images of the demo and of the test server, and sa
 	@$(PLAYBOOK) playbooks/build_images.yml $(ARGS)
 
 .PHONY: alerts
-alerts: venv ## Every alert under promtool: series that make it fire, and near misses (needs `make machine images`)
+alerts: venv ## Panels and alerts under promtool: what answers, what fires, what stays quiet (needs `make machine images`)
 	@$(BIN)/pytest --quiet tests/alerts --junitxml=$(REPORTS)/alerts.xml
 
 .PHONY: integration

@@ -187,7 +187,9 @@ def error_problems(name: str, error: str) -> list[Problem]:
     if undefined:
         missing = undefined.group(1)
         return [Problem(missing, f"{NEEDED_BY} {name}", "set it in group_vars of the inventory")]
-    return [Problem(name, " ".join(error.split()), "correct its template")]
+    # What a filter refuses is a sentence already, with the id or the variable it is about.
+    text = re.sub(r"The filter plugin '\w+' failed: ", "", " ".join(error.split()))
+    return [Problem(name, text, "correct its template")]
 
 
 def plain(value: Any) -> Any:

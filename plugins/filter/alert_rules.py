@@ -38,7 +38,7 @@ def prometheus_rules(entries: Entry, labels: Mapping[str, str]) -> dict[str, Any
             "rules": [
                 {
                     "alert": alert["title"],
-                    "expr": _condition(alert),
+                    "expr": f"({alert['line']}) {alert['comparison']} {_number(alert['threshold'])}",
                     "for": alert["for"],
                     "labels": _labels(alert, labels),
                     "annotations": _annotations(alert, '{{ $value | printf "%.4g" }}'),
@@ -136,12 +136,6 @@ def _annotations(alert: Entry, value: str) -> dict[str, str]:
         "look_at": runbook["look_at"],
         "remedy": runbook["remedy"],
     }
-
-
-def _condition(alert: Entry) -> str:
-    """Expression and comparison in one line; YAML would escape the line breaks."""
-    line = re.sub(r"(?<=\()\s+|\s+(?=\))", "", " ".join(alert["expr"].split()))
-    return f"({line}) {alert['comparison']} {_number(alert['threshold'])}"
 
 
 def _number(number: float) -> str:

@@ -30,6 +30,27 @@ NO_DATA_STATES = ("OK", "NoData", "Alerting")
 IDENTIFIER = re.compile(r"[a-z][a-z0-9-]{1,19}")
 DURATION = re.compile(r"[0-9]+[smhd]")
 COLUMNS = 24
+PANEL_KEYS = {
+    *("id", "guide", "title", "description", "kind", "unit", "steps", "queries", "whole_range"),
+    *("deviation", "empty"),
+}
+QUERY_KEYS = {"expr", "legend", "source"}
+ALERT_KEYS = {
+    *(
+        "id",
+        "guide",
+        "title",
+        "message",
+        "severity",
+        "needs",
+        "enabled",
+        "expr",
+        *COMPARISONS,
+        "for",
+        "panel",
+    ),
+    *("runbook", "no_data", "deviation", "empty"),
+}
 # Labels that tell hosts apart, and the dashboards' variables for them.
 VARIABLES = {"environment": "$environment", "host": "$instance"}
 
@@ -87,6 +108,7 @@ def _question(entry: Mapping[str, Any], kind: str, expr: str) -> dict[str, str]:
 def _panels(sources: Sources, locale: str, labels: Matchers, seen: set[str]) -> Iterator[dict[str, Any]]:
     for name, panel in _entries(sources, "panels"):
         where = _identified(panel, "panel", name, seen)
+        _known(panel, PANEL_KEYS, where)
         if panel.get("kind") not in KINDS:
             raise AnsibleFilterError(f"{where}: kind is {panel.get('kind')!r}, not one of {', '.join(KINDS)}")
         queries = [
@@ -121,6 +143,7 @@ def _query(
     sources: Sources,
     labels: Matchers,
 ) -> dict[str, Any]:
+    _known(query, QUERY_KEYS, where)
     source = query.get("source", name)
     if source not in sources:
         raise AnsibleFilterError(f"{where}: source {source!r} is unknown, known are {', '.join(sources)}")
@@ -134,7 +157,7 @@ def _query(
         shown = shown.replace(f"[{whole_range}]", "[$__range]")
     return {
         "source": source,
-        "written": " ".join(expr.split()),
+        "written": _line(expr),
         "shown": shown.replace("{service}", "$service"),
         "asked": restricted(expr, labels, where).replace("{service}", ".+"),
         "legend": query.get("legend", ""),
@@ -181,6 +204,7 @@ def _alerts(
     panels = {panel["id"] for _, panel in _entries(sources, "panels")}
     for name, alert in _entries(sources, "alerts"):
         where = _identified(alert, "alert", name, seen)
+        _known(alert, ALERT_KEYS, where)
         needs = [name, *alert.get("needs", [])]
         for source in needs:
             if source not in sources:
@@ -218,6 +242,7 @@ def _alert(
             f"{where}: severity is {alert.get('severity')!r}, not one of {', '.join(SEVERITIES)}"
         )
     runbook = alert.get("runbook") or {}
+    _known(runbook, set(RUNBOOK), f"{where}: runbook")
     for part in RUNBOOK:
         if not str(runbook.get(part, "")).strip():
             raise AnsibleFilterError(f"{where}: its runbook has no {part}; {', '.join(RUNBOOK)} are needed")
@@ -225,11 +250,13 @@ def _alert(
     if not DURATION.fullmatch(pending):
         raise AnsibleFilterError(f"{where}: for is {pending!r}, a duration such as 5m was expected")
     no_data = _filled(alert, "no_data", where)
+    _known(no_data, {"state", "reason"}, f"{where}: no_data")
     if no_data.get("state") not in NO_DATA_STATES or not no_data.get("reason"):
         raise AnsibleFilterError(
             f"{where}: no_data needs a state of {', '.join(NO_DATA_STATES)} and a reason"
         )
     expr = _filled(alert, "expr", where)
+    asked = restricted(expr, labels, where)
     return {
         "id": alert["id"],
         "guide": alert.get("guide", ""),
@@ -237,8 +264,9 @@ def _alert(
         "title": _text(alert, "title", locale, where),
         "message": _text(alert, "message", locale, where),
         "severity": alert["severity"],
-        "written": " ".join(expr.split()),
-        "expr": restricted(expr, labels, where),
+        "written": _line(expr),
+        "expr": asked,
+        "line": _line(asked),
         "comparison": COMPARISONS[given[0]],
         "threshold": _number(alert, given[0], where),
         "for": pending,
@@ -270,6 +298,11 @@ def restricted(expr: str, matchers: Matchers, where: str) -> str:
     return tree.prettify()
 
 
+def _line(expr: str) -> str:
+    """The expression in one line, for files and tables."""
+    return re.sub(r"(?<=\()\s+|\s+(?=\))", "", " ".join(expr.split()))
+
+
 def _entries(sources: Sources, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     return ((name, entry) for name, source in sources.items() for entry in source[key])
 
@@ -286,6 +319,12 @@ def _identified(entry: Mapping[str, Any], what: str, source: str, seen: set[str]
         raise AnsibleFilterError(f"{what} {identifier}: the id is used twice")
     seen.add(identifier)
     return f"{what} {identifier}"
+
+
+def _known(entry: Mapping[str, Any], keys: set[str], where: str) -> None:
+    """A misspelt key would be a default in silence."""
+    if unknown := [key for key in entry if key not in keys]:
+        raise AnsibleFilterError(f"{where}: has no {unknown[0]!r}, only {', '.join(sorted(keys))}")
 
 
 def _filled(entry: Mapping[str, Any], key: str, where: str) -> Any:

@@ -151,6 +151,32 @@ def test_alerts_that_reach_nobody_are_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        (
+            {"metric_catalogue_backend_cpu_percent": "high"},
+            "metric_catalogue_backend_cpu_percent: `high`; set it to a number",
+        ),
+        (
+            {"metric_catalogue_alert_for": {"backend-cpu": "1m"}},
+            "1. metric_catalogue_entries: metric_catalogue_alert_for: there is no alert 'backend-cpu'",
+        ),
+        (
+            {"metric_catalogue_beat_task": 'a"b'},
+            "1. metric_catalogue_entries: alert beat-silent: ",
+        ),
+    ],
+)
+def test_bad_panels_and_alerts_are_refused(tmp_path: Path, setting: dict[str, Any], expected: str) -> None:
+    """By preflight, before anything changes: a threshold that is no number, an unknown alert, no PromQL."""
+    output = deploy(tmp_path, **setting)
+
+    assert "1 problem, nothing was changed:" in output, output
+    assert expected in output
+    assert "changed=0" in output
+
+
+@pytest.mark.parametrize(
     ("survey", "settled"),
     [
         ({"docker": {"reachable": True}, "images_missing": []}, True),

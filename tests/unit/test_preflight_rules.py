@@ -200,6 +200,12 @@ SETTINGS_REFUSED = [
     ({"alloy_memory_reservation": "1.5G"}, "alloy_memory_reservation: `1.5G`"),
     ({"preflight_memory_reserve": "lots"}, "preflight_memory_reserve: `lots`"),
     ({"scrape_interval": "1 minute"}, "scrape_interval: `1 minute`; write a duration such as 60s"),
+    ({"metric_catalogue_window": "five"}, "metric_catalogue_window: `five`; write a duration such as 5m"),
+    (
+        {"metric_catalogue_task_failure_window": "1h30m"},
+        "metric_catalogue_task_failure_window: `1h30m`; write",
+    ),
+    ({"metric_catalogue_beat_period": 0}, "metric_catalogue_beat_period: 0; set it to 1 or more"),
     # routes, T5
     (
         {"app_stack_task_routes/music.tasks.*": {"queue": "celery"}},
