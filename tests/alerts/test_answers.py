@@ -1,7 +1,8 @@
 """Every expression of panels and alerts, evaluated by Prometheus itself on the recorded exporter pages.
 
-Gauges stay as they were recorded, counters grow by one each minute. An expression whose labels do not fit
-each other, or a panel that would be dead, has no answer; only what the catalogue says may be empty is excused.
+Gauges stay as they were recorded, counters grow by one each minute. An expression whose labels do not
+fit each other, or a panel that would be dead, has no answer; only what the catalogue says may be empty is
+excused.
 """
 
 from __future__ import annotations
