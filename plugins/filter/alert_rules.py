@@ -52,23 +52,23 @@ def prometheus_rules(entries: Entry, labels: Mapping[str, str]) -> dict[str, Any
 
 
 def grafana_rule_groups(
-    entries: Entry, labels: Mapping[str, str], folder_uid: str, datasource_uid: str, interval: int
+    entries: Entry, labels: Mapping[str, str], datasource_uid: str, interval: int
 ) -> list[dict[str, Any]]:
-    """Bodies for PUT /api/v1/provisioning/folder/:folderUid/rule-groups/:group, one for each source.
+    """Rule groups of Grafana's provisioning API, one for each source; whoever writes them chooses the folder.
 
     Their names and uids hold environment and host: each host's deploy keeps its own rules.
     """
     groups = []
     for source, alerts in groupby(entries["alerts"], key=lambda alert: alert["source"]):
         title = f"soundcheck-{labels['environment']}-{labels['host']}-{source}"
-        group = alerting.RuleGroup(title).folder_uid(folder_uid).interval(int(interval))
+        group = alerting.RuleGroup(title).interval(int(interval))
         for alert in alerts:
-            group.with_rule(_rule(alert, labels, datasource_uid).folder_uid(folder_uid).rule_group(title))
+            group.with_rule(_rule(alert, labels, datasource_uid).rule_group(title))
         body = json.loads(json.dumps(group.build(), cls=JSONEncoder))
         for rule in body["rules"]:
-            # The organisation is the token's; Grafana fills it in.
-            del rule["orgID"]
-        groups.append(body)
+            # The organisation is the token's, the folder that of the provisioning.
+            del rule["orgID"], rule["folderUID"]
+        groups.append({"title": title, "interval": body["interval"], "rules": body["rules"]})
     return groups
 
 
@@ -133,8 +133,7 @@ def _annotations(alert: Entry, value: str) -> dict[str, str]:
     return {
         "summary": summary,
         "description": runbook["meaning"],
-        "look_at": runbook["look_at"],
-        "remedy": runbook["remedy"],
+        "runbook": f"{runbook['look_at']} {runbook['remedy']}",
     }
 
 

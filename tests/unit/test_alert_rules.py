@@ -35,7 +35,7 @@ def test_both_forms_say_the_same(prometheus: dict[str, Any], grafana: dict[str, 
     assert (prometheus["alert"], prometheus["for"]) == (grafana["title"], grafana["for"])
     assert prometheus["labels"] == grafana["labels"]
     assert set(prometheus["annotations"]) <= set(grafana["annotations"])
-    for part in ("description", "look_at", "remedy"):
+    for part in ("description", "runbook"):
         assert prometheus["annotations"][part] == grafana["annotations"][part]
     assert (number["type"], number["expression"], number["reducer"]) == ("reduce", "A", "last")
     assert (condition["type"], condition["expression"]) == ("threshold", "B")
@@ -43,7 +43,7 @@ def test_both_forms_say_the_same(prometheus: dict[str, Any], grafana: dict[str, 
 
 @pytest.mark.parametrize("rule", GRAFANA, ids=NAMES)
 def test_a_grafana_rule_has_what_its_api_requires(rule: dict[str, Any]) -> None:
-    assert {"uid", "title", "ruleGroup", "folderUID", "condition", "data", "for"} <= set(rule)
+    assert {"uid", "title", "ruleGroup", "condition", "data", "for"} <= set(rule)
     assert [query["refId"] for query in rule["data"]] == ["A", "B", "C"]
     assert [query["datasourceUid"] for query in rule["data"]] == ["grafanacloud-prom", "__expr__", "__expr__"]
     assert rule["data"][0]["relativeTimeRange"] == {"from": 600, "to": 0}
@@ -67,7 +67,7 @@ def test_a_group_is_a_source_of_a_host() -> None:
         for source in ("django", "celery", "rabbitmq", "cadvisor", "node", "postgres", "collector")
     ]
     assert all(rule["ruleGroup"] == group["title"] for group in GROUPS for rule in group["rules"])
-    assert {(group["folderUid"], group["interval"]) for group in GROUPS} == {("soundcheck", 60)}
+    assert {group["interval"] for group in GROUPS} == {60}
 
 
 def test_hosts_keep_rules_of_their_own() -> None:
