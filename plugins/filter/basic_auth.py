@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -15,6 +16,8 @@ STANDARD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 BCRYPT = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
+# Slow by design, and asked for by the files of two services.
+@cache
 def basic_auth_hash(password: str, user: str, host: str) -> str:
     """The bcrypt hash of a password, the same at every run.
 
