@@ -62,7 +62,7 @@ images: venv root ## Build the images of the demo and of the test server, and sa
 	@$(PLAYBOOK) playbooks/build_images.yml $(ARGS)
 
 .PHONY: alerts
-alerts: venv ## Every alert under promtool: series that make it fire, and near misses (needs `make machine images`)
+alerts: venv ## Panels and alerts under promtool: what answers, what fires, what stays quiet (needs `make machine images`)
 	@$(BIN)/pytest --quiet tests/alerts --junitxml=$(REPORTS)/alerts.xml
 
 .PHONY: integration
