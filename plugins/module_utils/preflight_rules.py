@@ -11,9 +11,7 @@ from ansible.module_utils import (
     preflight_images,
     preflight_settings,
 )
-from ansible.module_utils.preflight_values import Problem, Settings, Survey
-
-SECONDS = {"s": 1, "m": 60, "h": 3600}
+from ansible.module_utils.preflight_values import Problem, Settings, Survey, seconds
 
 
 def problems(settings: Settings, survey: Survey) -> list[Problem]:
@@ -36,12 +34,10 @@ def warnings(settings: Settings, survey: Survey) -> list[Problem]:
 
 def data_points(settings: Settings) -> Iterator[Problem]:
     """T16: Grafana Cloud bills the larger of series and data points per minute."""
-    interval = str(settings.get("scrape_interval", ""))
-    if settings.get("metrics_destination") != "grafana_cloud" or not interval[:-1].isdigit():
-        return
-    seconds = int(interval[:-1]) * SECONDS.get(interval[-1], 60)
-    if 0 < seconds < 60:
-        found = f"{interval} makes {60 / seconds:.0f} data points per minute and series, which are billed"
+    interval = settings.get("scrape_interval")
+    length = seconds(interval)
+    if settings.get("metrics_destination") == "grafana_cloud" and length and length < 60:
+        found = f"{interval} makes {60 / length:.0f} data points per minute and series, which are billed"
         yield Problem("scrape_interval", found, "60s is one data point")
 
 

@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible.module_utils.preflight_values import Problem, Settings, dicts, integer, memory_bytes, truth
+from ansible.module_utils.preflight_values import (
+    Problem,
+    Settings,
+    dicts,
+    integer,
+    memory_bytes,
+    seconds,
+    truth,
+)
 
 # Services of the app project that are not workers: a worker of the same name would replace one.
 RESERVED = {"backend", "celery-beat", "rabbitmq", "postgres", "flower", "check", "migrate", "proxy"}
@@ -98,8 +106,17 @@ def numbers(settings: Settings) -> Iterator[Problem]:
             yield Problem(variable, str(number), "set it to 1 or more")
     for variable, example in DURATIONS.items():
         duration = settings.get(variable)
-        if duration is not None and not re.fullmatch(r"[1-9][0-9]*[smh]", str(duration)):
+        if duration is not None and seconds(duration) is None:
             yield Problem(variable, f"`{duration}`", f"write a duration such as {example}")
+
+
+def rate_window(settings: Settings) -> Iterator[Problem]:
+    """A rate over fewer scrapes is empty whenever one of them is late."""
+    interval, window = settings.get("scrape_interval"), settings.get("metric_catalogue_window")
+    least, length = 4 * (seconds(interval) or 0), seconds(window)
+    if length is not None and length < least:
+        found = f"{window} holds fewer than four scrapes, which are {interval} apart (scrape_interval)"
+        yield Problem("metric_catalogue_window", found, f"set it to {least}s or more")
 
 
 def routes(settings: Settings) -> Iterator[Problem]:
@@ -248,4 +265,4 @@ def _listed(names: set[str]) -> str:
     return ", ".join(sorted(names))
 
 
-CHECKS = (workers, sizes, numbers, routes, secrets, database, grafana_cloud, ports)
+CHECKS = (workers, sizes, numbers, rate_window, routes, secrets, database, grafana_cloud, ports)

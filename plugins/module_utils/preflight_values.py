@@ -13,6 +13,8 @@ Survey = Mapping[str, Any]
 
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 _MEMORY = re.compile(r"([1-9][0-9]*)([KMG])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"([1-9][0-9]*)([smh])")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,12 @@ def memory_bytes(text: object) -> int | None:
     """Bytes of `512M`; None for anything that is not a number with K, M or G."""
     found = _MEMORY.fullmatch(str(text))
     return int(found.group(1)) * _UNITS[found.group(2)] if found else None
+
+
+def seconds(text: object) -> int | None:
+    """Seconds of `5m`; None for anything that is not a number with s, m or h."""
+    found = _DURATION.fullmatch(str(text))
+    return int(found.group(1)) * _SECONDS[found.group(2)] if found else None
 
 
 def readable(size: float) -> str:

@@ -144,7 +144,8 @@ def test_the_embedded_backend_loads_the_rules() -> None:
     assert yaml.safe_load(files["metrics-backend/rules/soundcheck.yml"]) == RENDERING.value(
         "metric_catalogue_prometheus_rules"
     )
-    assert any(volume.endswith("/metrics-backend/rules:/etc/prometheus/rules:ro") for volume in mounted)
+    target = ":/etc/prometheus/rules/soundcheck.yml:ro"
+    assert any(volume.endswith(f"/metrics-backend/rules/soundcheck.yml{target}") for volume in mounted)
     assert "/etc/prometheus/rules/*.yml" in files["metrics-backend/prometheus.yml"]
 
 

@@ -22,6 +22,7 @@ def sound_settings() -> dict[str, Any]:
         "database": "embedded",
         "metrics_destination": "embedded",
         "scrape_interval": "60s",
+        "metric_catalogue_window": "5m",
         "container_images_source": "registry",
         "container_images_wanted": ["app", "rabbitmq", "postgres", "cadvisor", "celery_exporter", "alloy"],
         "container_images_overrides": {},
@@ -204,6 +205,11 @@ SETTINGS_REFUSED = [
     (
         {"metric_catalogue_task_failure_window": "1h30m"},
         "metric_catalogue_task_failure_window: `1h30m`; write",
+    ),
+    (
+        {"metric_catalogue_window": "2m"},
+        "metric_catalogue_window: 2m holds fewer than four scrapes, which are 60s apart (scrape_interval); "
+        "set it to 240s or more",
     ),
     ({"metric_catalogue_beat_period": 0}, "metric_catalogue_beat_period: 0; set it to 1 or more"),
     # routes, T5
