@@ -286,21 +286,19 @@ def test_an_alert_of_the_embedded_prometheus_arrives(tmp_path: Path) -> None:
                 }
             )
             services = lay_out(rendering, tmp_path)
-            (tmp_path / "rules").mkdir()
-            (tmp_path / "rules" / "test.yml").write_text(RULES, encoding="utf-8")
-            [check] = rendering.value("metrics_backend_checks")
-            argv = [part.replace("{staging}", str(tmp_path)) for part in check["argv"]]
-            docker(
-                *[
-                    image("alertmanager") if part == services["alertmanager"]["image"] else part
-                    for part in argv[1:]
-                ]
-            )
-            rules = f"{tmp_path}/rules:/etc/prometheus/rules:ro"
+            images = {
+                services["alertmanager"]["image"]: image("alertmanager"),
+                services["metrics-backend"]["image"]: image("prometheus"),
+            }
+            for check in rendering.value("metrics_backend_checks"):
+                argv = [part.replace("{staging}", str(tmp_path)) for part in check["argv"]]
+                docker(*[images.get(part, part) for part in argv[1:]])
+            # In place of the catalogue's rules, an alert that always fires.
+            (tmp_path / "metrics-backend" / "rules" / "soundcheck.yml").write_text(RULES, encoding="utf-8")
             # Their data lie in the volumes that the images declare.
             for name, program in (("alertmanager", "alertmanager"), ("metrics-backend", "prometheus")):
                 service = services[name]
-                mounts = [mount for mount in [*service["volumes"], rules] if mount.startswith("/")]
+                mounts = [mount for mount in service["volumes"] if mount.startswith("/")]
                 docker(
                     *("run", "--detach", f"--name={network}-{name}", f"--network={network}"),
                     *(

@@ -164,31 +164,41 @@ def test_secrets_are_in_secret_files_alone(collector: str, database: str, destin
             assert not [name for name, value in SECRETS.items() if value in content], path
 
 
+BACKEND_CHECKS = {
+    "promtool check config of the metrics backend, with its rules": "prometheus",
+    "amtool check-config of Alertmanager": "alertmanager",
+}
+AGENT_CHECKS = {"promtool check config of the collector": "prometheus"}
+
+
 @pytest.mark.parametrize(
-    ("destination", "check_mode", "present", "names"),
+    ("collector", "destination", "check_mode", "present", "wanted"),
     [
-        ("embedded", False, False, ["amtool check-config of Alertmanager"]),
-        ("embedded", True, True, ["amtool check-config of Alertmanager"]),
-        # A first deploy that is only foretold: the image, which amtool comes with, is not there yet.
-        ("embedded", True, False, []),
-        ("grafana_cloud", False, True, []),
+        ("alloy", "embedded", False, [], BACKEND_CHECKS),
+        ("prometheus_agent", "embedded", False, [], BACKEND_CHECKS | AGENT_CHECKS),
+        ("prometheus_agent", "embedded", True, ["prometheus", "alertmanager"], BACKEND_CHECKS | AGENT_CHECKS),
+        # A first deploy that is only foretold: the images, which the checkers come with, are not there yet.
+        ("prometheus_agent", "embedded", True, [], {}),
+        ("prometheus_agent", "embedded", True, ["prometheus"], AGENT_CHECKS),
+        ("prometheus_agent", "grafana_cloud", False, [], AGENT_CHECKS),
+        ("alloy", "grafana_cloud", False, [], {}),
     ],
 )
-def test_alertmanagers_configuration_is_checked_before_it_is_used(
-    destination: str, check_mode: bool, present: bool, names: list[str]
+def test_a_configuration_that_has_a_checker_is_checked_before_it_is_used(
+    collector: str, destination: str, check_mode: bool, present: list[str], wanted: dict[str, str]
 ) -> None:
     rendering = Rendering(
         settings={
-            **settings("alloy", "embedded", destination),
+            **settings(collector, "embedded", destination),
             "ansible_check_mode": check_mode,
-            "container_images_present": [IMAGES["alertmanager"]] if present else [],
+            "container_images_present": [IMAGES[key] for key in present],
         }
     )
 
-    checks = rendering.value("telemetry_checks")
+    checks = {check["name"]: check["argv"] for check in rendering.value("telemetry_checks")}
 
-    assert [check["name"] for check in checks] == names
-    assert all(IMAGES["alertmanager"] in check["argv"] for check in checks)
+    assert list(checks) == list(wanted)
+    assert all(IMAGES[key] in checks[name] for name, key in wanted.items())
 
 
 def test_services_with_files_carry_their_hash_and_a_change_reaches_only_its_own_service() -> None:
