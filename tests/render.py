@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +90,9 @@ class Rendering:
             },
         }
         return (
-            _of_roles(loader, "defaults")
+            _of_roles("defaults")
             | from_inventory
-            | _of_roles(loader, "vars")
+            | _of_roles("vars")
             | images
             | SECRETS
             | {"ansible_managed": MANAGED}
@@ -148,7 +148,10 @@ def plain(item: Any) -> Any:
     return str(item) if isinstance(item, str) else item
 
 
-def _of_roles(loader: DataLoader, folder: str) -> dict[str, Any]:
+@cache
+def _of_roles(folder: str) -> dict[str, Any]:
+    """What all roles say in `defaults` or `vars`; the same for every inventory, so read once."""
+    loader = DataLoader()
     merged: dict[str, Any] = {}
     for role in ROLES:
         for path in sorted((ROOT / "roles" / role / folder).rglob("*.yml")):
