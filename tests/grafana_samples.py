@@ -9,6 +9,7 @@ SECRETS = {
     "slack": "https://hooks.slack.com/services/T0/B0/canarySlackWebhook",
     "telegram": "123456789:canaryTelegramBotToken",
 }
+HOSTS = ("music-1", "music-2")
 
 
 def dashboard(name: str, *panels: str) -> dict[str, Any]:
@@ -84,5 +85,17 @@ def arguments() -> dict[str, Any]:
                     }
                 ],
             },
+            "owner": owner("music-1"),
         }
     )
+
+
+def owner(host: str, environment: str = "test", inventory: tuple[str, ...] = HOSTS) -> dict[str, Any]:
+    return {"environment": environment, "host": host, "inventory_hosts": list(inventory)}
+
+
+def rules_of(host: str, environment: str = "test") -> dict[str, Any]:
+    """The rule group of a host, as the catalogue names and labels it."""
+    labels = {"severity": "critical", "environment": environment, "host": host}
+    rules = [rule(f"{name}-{environment}-{host}", labels=labels) for name in ("cpu", "memory")]
+    return {"title": f"soundcheck-{environment}-{host}-django", "interval": 60, "rules": rules}

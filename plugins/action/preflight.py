@@ -50,6 +50,8 @@ DERIVED = (
     *("container_images_refs", "container_images_versions", "container_images_wanted"),
     "metric_catalogue_entries",
 )
+# Ansible's own: the hosts of the inventory, whatever --limit says.
+INVENTORY = "groups"
 NEEDED_BY = "is not set but needed by"
 LARGEST_INVENTORY_FILE = 2**20
 
@@ -132,7 +134,7 @@ class ActionModule(ActionBase):
         settings: dict[str, Any] = {}
         errors: dict[str, str] = {}
         specs = {name: spec for role in roles.values() for name, spec in role["spec"].items()}
-        for name in [*specs, *DERIVED]:
+        for name in [*specs, *DERIVED, INVENTORY]:
             if name not in available:
                 continue
             try:

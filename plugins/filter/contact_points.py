@@ -72,25 +72,22 @@ def contact_points_grafana(points: Points, secrets: Mapping[str, str], words: Wo
     return found
 
 
-def contact_points_policy(
-    points: Points, timing: Mapping[str, Any], labels: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+def contact_points_policy(points: Points, timing: Mapping[str, Any]) -> dict[str, Any]:
     """The tree for PUT /api/v1/provisioning/policies; empty without contact points.
 
-    Its routes take only alerts that carry `labels`. There is one for each contact point and severity, and
-    each goes on to the next: one contact point that fails keeps no other from its message.
+    There is a route for each contact point and severity, and each goes on to the next: one contact point that
+    fails keeps no other from its message. Which alerts come here, of whatever environment, is the folder's.
     """
     known = _known(points)
     if not known:
         return {}
-    ours = [[name, "=", value] for name, value in (labels or {}).items()]
     return {
         "receiver": _name(next(iter(known))),
         **_timing(timing, "warning"),
         "routes": [
             {
                 "receiver": _name(kind),
-                "object_matchers": [*ours, ["severity", "=", severity]],
+                "object_matchers": [["severity", "=", severity]],
                 "repeat_interval": timing["repeat_interval"][severity],
                 "continue": True,
             }

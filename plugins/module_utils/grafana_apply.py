@@ -65,14 +65,18 @@ def look(grafana: Grafana, wanted: Wanted) -> Found:
     """What Grafana holds of what concerns us."""
     folder = quote(str(wanted.folder["uid"]), safe="")
     there = _object(grafana, f"/api/folders/{folder}")
+    groups = _groups(grafana, wanted, folder) if there else {}
+    rules = _list(grafana, "/api/v1/provisioning/alert-rules")
+    if not wanted.shared:
+        return Found(folder=there, groups=groups, rules=rules)
     query = urlencode({"type": "dash-db", "folderUIDs": wanted.folder["uid"], "limit": 5000})
     points = _list(grafana, "/api/v1/provisioning/contact-points")
     return Found(
         folder=there,
         dashboards=dict(_dashboards(grafana, wanted)),
         in_folder=_list(grafana, f"/api/search?{query}") if there else (),
-        groups=_groups(grafana, wanted, folder) if there else {},
-        rules=_list(grafana, "/api/v1/provisioning/alert-rules"),
+        groups=groups,
+        rules=rules,
         contact_points=points,
         settings=_settings(grafana, wanted, {str(point["uid"]) for point in points}),
         policy=_object(grafana, "/api/v1/provisioning/policies"),

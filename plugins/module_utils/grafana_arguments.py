@@ -18,10 +18,17 @@ CONTACT_POINT = {
     "secure_settings": {"type": "dict", "default": {}, "no_log": True},
     "disable_resolve_message": {"type": "bool", "default": False},
 }
+OWNER = {
+    "environment": {"type": "str", "required": True},
+    "host": {"type": "str", "required": True},
+    "inventory_hosts": {"type": "list", "elements": "str", "required": True},
+}
 CONTENT: dict[str, dict[str, Any]] = {
     "folder": {"type": "dict", "required": True, "options": FOLDER},
     "dashboards": {"type": "list", "elements": "dict", "default": []},
     "rule_groups": {"type": "list", "elements": "dict", "default": [], "options": GROUP},
     "contact_points": {"type": "list", "elements": "dict", "default": [], "options": CONTACT_POINT},
     "policy": {"type": "dict"},
+    "owner": {"type": "dict", "required": True, "options": OWNER},
+    "shared": {"type": "bool", "default": True},
 }

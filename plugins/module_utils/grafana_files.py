@@ -2,6 +2,7 @@
 
 All of it is JSON, which Grafana reads as it reads YAML. A rule or contact point that is gone from its file
 stays in Grafana until a file asks to delete it: so the files ask for whatever the earlier ones held.
+Each host has a file of rules to itself; that of a host which left asks for their deletion from then on.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
-from .grafana_plan import HIDDEN, marked
+from .grafana_plan import HIDDEN, marked, may_go
 
 Document = Mapping[str, Any]
 
 DASHBOARDS = "dashboards/soundcheck"
 PROVIDER = "dashboards/soundcheck.yml"
-RULES = "alerting/soundcheck-rules.json"
+# A pattern: one for each host, see rules_path.
+RULES = "alerting/soundcheck-rules*.json"
 CONTACT_POINTS = "alerting/soundcheck-contact-points.json"
 POLICIES = "alerting/soundcheck-policies.json"
-EARLIER = (RULES, CONTACT_POINTS, POLICIES)
 ORGANISATION = 1
 # The API's names of the places of a rule, which a file states once for the group.
 _NOT_IN_FILES = {"orgID", "folderUID", "ruleGroup", "id", "updated", "provenance"}
@@ -47,15 +49,17 @@ def files(
     rule_groups: Sequence[Document],
     contact_points: Sequence[Document],
     policy: Document | None,
+    owner: Document,
+    shared: bool,
     earlier: Mapping[str, Document],
 ) -> dict[str, File]:
-    """Path -> file. `earlier`: what the files of EARLIER hold now, those that exist."""
-    found = {PROVIDER: _plain(_provider(folder, mount))}
+    """Path -> file. `earlier`: what the files of contact points, policies and rules of any host hold now."""
+    found = _all_rules(folder, rule_groups, owner, earlier)
+    if not shared:
+        return found
+    found |= {PROVIDER: _plain(_provider(folder, mount))}
     for dashboard in dashboards:
         found[f"{DASHBOARDS}/{dashboard['uid']}.json"] = _plain(marked(dashboard))
-    rules = _rules(folder, rule_groups, earlier.get(RULES, {}))
-    if rules:
-        found[RULES] = _plain(rules)
     points = _contact_points(contact_points, earlier.get(CONTACT_POINTS, {}), hide=False)
     if points:
         shown = _contact_points(contact_points, earlier.get(CONTACT_POINTS, {}), hide=True)
@@ -91,6 +95,35 @@ def _provider(folder: Document, mount: str) -> dict[str, Any]:
         "options": {"path": f"{mount.rstrip('/')}/{DASHBOARDS}"},
     }
     return {"apiVersion": 1, "providers": [provider]}
+
+
+def rules_path(owner: Document) -> str:
+    """The file of a host's rules; no quoted name holds an @, so that no two hosts have the same."""
+    host, environment = (quote(str(owner[label]), safe="") for label in ("host", "environment"))
+    return f"alerting/soundcheck-rules-{host}@{environment}.json"
+
+
+def _all_rules(
+    folder: Document, groups: Sequence[Document], owner: Document, earlier: Mapping[str, Document]
+) -> dict[str, File]:
+    own = rules_path(owner)
+    documents = {own: _rules(folder, groups, earlier.get(own, {}))}
+    wanted = {rule["uid"] for group in groups for rule in group["rules"]}
+    for path, document in earlier.items():
+        if path != own and path not in (CONTACT_POINTS, POLICIES):
+            documents[path] = _rules_of_others(document, _literal(dict(owner)), wanted)
+    return {path: _plain(document) for path, document in documents.items() if document}
+
+
+def _rules_of_others(document: Document, owner: Document, wanted: set[str]) -> dict[str, Any]:
+    """A file of rules that is not this host's, without those that may go."""
+    kept, gone = [], []
+    for group in document.get("groups", []):
+        gone += [rule["uid"] for rule in group["rules"] if may_go(rule, owner)]
+        rules = [rule for rule in group["rules"] if not may_go(rule, owner)]
+        kept += [group | {"rules": rules}] if rules else []
+    asked = _gone(gone, wanted, document.get("deleteRules", []))
+    return _document("groups", kept, "deleteRules", asked)
 
 
 def _rules(folder: Document, groups: Sequence[Document], earlier: Document) -> dict[str, Any]:

@@ -5,6 +5,7 @@ What Soundcheck made is known by its mark, so that it may change and remove it, 
 - an alert rule and a contact point by a uid that begins with `soundcheck-`, which the UI cannot give;
 - the route of the notification policy by its matcher on `grafana_folder`, which Grafana puts on each alert.
   The tree exists once for the organisation: this one child of its root is ours, the rest is kept.
+Each host brings rules of its own, whose labels name it and its environment; all else the hosts share.
 The folder may be anybody's. It is created when missing, renamed only when told to, never removed.
 
 Whether a dashboard is as it was written is told by the message of its last version, which holds a digest of
@@ -37,6 +38,8 @@ class Wanted:
     """What Grafana shall hold."""
 
     folder: Document
+    # Environment and host as the labels of the rules name them, and the inventory_hosts, which keep theirs.
+    owner: Document
     dashboards: tuple[Document, ...] = ()
     rule_groups: tuple[Document, ...] = ()
     # With secrets among their settings; `secure` names those settings by uid.
@@ -44,6 +47,8 @@ class Wanted:
     secure: Mapping[str, frozenset[str]] = field(default_factory=dict)
     policy: Document | None = None
     overwrite: bool = False
+    # Whether what all hosts share is brought as well; otherwise the rules alone.
+    shared: bool = True
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,13 @@ class Change:
 def plan(wanted: Wanted, found: Found) -> tuple[list[Change], list[str]]:
     """Changes in the order in which they must be made, and what stands in the way of making any."""
     conflicts: list[str] = []
+    if not wanted.shared:
+        changes = [
+            *_folder(wanted, found, conflicts),
+            *_rule_groups(wanted, found, conflicts),
+            *_left_rules(wanted, found),
+        ]
+        return changes, conflicts
     changes = [
         *_folder(wanted, found, conflicts),
         *_dashboards(wanted, found, conflicts),
@@ -228,7 +240,8 @@ def _rule_groups(wanted: Wanted, found: Found, conflicts: list[str]) -> Iterator
             if stray and not wanted.overwrite:
                 conflicts.append(
                     f"alert rule `{stray['title']}` ({rule['uid']}) lies in folder {stray['folderUID']}, not "
-                    f"in {folder}: another inventory made it, or it was moved; remove it there, {OVERWRITE}"
+                    f"in {folder}: it was moved, or made with another grafana_provisioning_folder_uid; "
+                    f"remove it there, {OVERWRITE}"
                 )
         held = list(before["rules"]) if before else []
         foreign = [rule for rule in held if not str(rule["uid"]).startswith(PREFIX)]
@@ -262,10 +275,21 @@ def _left_rules(wanted: Wanted, found: Found) -> Iterator[Change]:
     uids = {rule["uid"] for group in wanted.rule_groups for rule in group["rules"]}
     for rule in found.rules:
         ours = rule["folderUID"] == folder and str(rule["uid"]).startswith(PREFIX)
-        if ours and rule["ruleGroup"] not in groups and rule["uid"] not in uids:
+        unwanted = rule["ruleGroup"] not in groups and rule["uid"] not in uids
+        if ours and unwanted and may_go(rule, wanted.owner):
             path = f"/api/v1/provisioning/alert-rules/{quote(rule['uid'], safe='')}"
             before = {"uid": rule["uid"], "title": rule["title"], "ruleGroup": rule["ruleGroup"]}
             yield Change("alert rule", str(rule["title"]), before, None, "DELETE", path)
+
+
+def may_go(rule: Document, owner: Document) -> bool:
+    """Whether an unwanted rule is nobody else's: its labels name this host, one that is gone, or none."""
+    labels = rule.get("labels") or {}
+    if not {"environment", "host"} <= set(labels):
+        return True
+    if labels["environment"] != owner["environment"]:
+        return False
+    return labels["host"] == owner["host"] or labels["host"] not in owner["inventory_hosts"]
 
 
 def _contact_points(wanted: Wanted, found: Found, conflicts: list[str]) -> Iterator[Change]:

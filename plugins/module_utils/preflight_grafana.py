@@ -70,6 +70,15 @@ def folder(settings: Settings) -> Iterator[Problem]:
         yield Problem("grafana_provisioning_folder_title", f"`{title}`", "set a title without `/`")
 
 
+def host_of_files(settings: Settings) -> Iterator[Problem]:
+    if settings.get("grafana_provisioning_delivery") != "files" or not _enabled(settings):
+        return
+    host, known = settings.get("grafana_provisioning_host"), settings["groups"]["all"]
+    if host not in known:
+        remedy = f"set it to one of {', '.join(known)}"
+        yield Problem("grafana_provisioning_host", f"`{host}` is no host of the inventory", remedy)
+
+
 def silence(settings: Settings) -> Iterator[Problem]:
     minutes = integer(settings.get("grafana_silence_minutes", 0))
     if minutes is not None and not 0 <= minutes <= LONGEST_SILENCE:
@@ -81,4 +90,4 @@ def _enabled(settings: Settings) -> bool:
     return truth(settings.get("grafana_provisioning_enabled", False))
 
 
-CHECKS = (address, token, folder, silence)
+CHECKS = (address, token, folder, host_of_files, silence)

@@ -7,6 +7,7 @@ short_description: Keep Grafana's provisioning files for dashboards, alert rules
 description:
   - Writes what M(grafana_provisioning) writes over the API as the files that a self-hosted Grafana reads at
     its start, below O(directory), which Grafana sees as O(mount).
+  - Keeps a file of rules for each host, and asks in it for the deletion of those of a host that is gone.
   - Removes the files of dashboards that left, and asks Grafana to delete rules and contact points that left.
   - Owns what is named soundcheck there, and touches nothing else.
 options:
@@ -61,6 +62,24 @@ options:
   policy:
     description: The whole notification policy of the organisation.
     type: dict
+  owner:
+    description: Whose the rules are; other hosts of the inventory, and other environments, keep theirs.
+    type: dict
+    required: true
+    suboptions:
+      environment: {description: Label C(environment) of the rules., type: str, required: true}
+      host: {description: Label C(host) of the rules., type: str, required: true}
+      inventory_hosts:
+        description: Labels C(host) of all hosts of the inventory. The rules of another host are removed.
+        type: list
+        elements: str
+        required: true
+  shared:
+    description:
+      - Whether dashboards, contact points and policy, which all hosts share, are brought as well. Without
+        it they are neither written nor removed, whatever is given.
+    type: bool
+    default: true
 attributes:
   check_mode: {support: full, description: Reads and compares; writes nothing.}
   diff_mode: {support: full, description: Secrets are not shown.}
@@ -73,6 +92,7 @@ EXAMPLES = r"""
     directory: /srv/grafana/provisioning
     folder: {uid: soundcheck, title: Soundcheck}
     dashboards: "{{ metric_catalogue_dashboards }}"
+    owner: {environment: production, host: music-1, inventory_hosts: [music-1, music-2]}
 """
 
 RETURN = r"""
@@ -91,7 +111,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.grafana_arguments import CONTENT
-from ansible.module_utils.grafana_files import CONTACT_POINTS, DASHBOARDS, EARLIER, File, files, hidden
+from ansible.module_utils.grafana_files import (
+    CONTACT_POINTS,
+    DASHBOARDS,
+    POLICIES,
+    RULES,
+    File,
+    files,
+    hidden,
+)
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "directory": {"type": "path", "required": True},
@@ -118,7 +146,7 @@ class Folder:
     def earlier(self) -> dict[str, Any]:
         """The documents that say what must be deleted; one that is no JSON says nothing."""
         found = {}
-        for path in EARLIER:
+        for path in [CONTACT_POINTS, POLICIES, *self.present(RULES)]:
             content = self.read(path)
             try:
                 found[path] = json.loads(content or "")
@@ -126,11 +154,12 @@ class Folder:
                 continue
         return found
 
-    def surplus(self, wanted: dict[str, File]) -> list[str]:
-        present = (self.directory / DASHBOARDS).glob("*.json")
-        paths = {str(path.relative_to(self.directory)) for path in present}
-        paths |= {path for path in EARLIER if self.read(path) is not None}
-        return sorted(paths - set(wanted))
+    def present(self, pattern: str) -> list[str]:
+        return sorted(str(path.relative_to(self.directory)) for path in self.directory.glob(pattern))
+
+    def surplus(self, wanted: dict[str, File], *, shared: bool) -> list[str]:
+        patterns = [RULES, *([f"{DASHBOARDS}/*.json", CONTACT_POINTS, POLICIES] if shared else [])]
+        return sorted({path for pattern in patterns for path in self.present(pattern)} - set(wanted))
 
     def note(self, path: str, before: str, after: str) -> None:
         self.diff.append({"before_header": path, "after_header": path, "before": before, "after": after})
@@ -163,12 +192,12 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     given = module.params
     folder = Folder(Path(given["directory"]), given["group"])
-    names = ("folder", "mount", "dashboards", "rule_groups", "contact_points")
+    names = ("folder", "mount", "dashboards", "rule_groups", "contact_points", "owner", "shared")
     wanted = files(
         **{name: given[name] for name in names}, policy=given["policy"] or None, earlier=folder.earlier()
     )
     changed = [path for path, file in wanted.items() if folder.differs(path, file)]
-    surplus = folder.surplus(wanted)
+    surplus = folder.surplus(wanted, shared=given["shared"])
     for path in [*changed, *surplus]:
         before = folder.read(path) or ""
         shown = hidden(before) if path == CONTACT_POINTS else before

@@ -10,6 +10,7 @@ description:
     that stands in the way the module fails before it writes anything, and names all of it.
   - A write of which it is not known whether it took effect is settled by reading again; a run that ends in
     the middle is completed by the next one.
+  - Several hosts may share a Grafana. Each brings the rules whose labels name it (O(owner)).
   - Of the notification policy, which exists once for the organisation, it owns one route, for the alerts of
     its folder; all others stay, and the tree stays editable in the UI if it was.
 options:
@@ -61,6 +62,24 @@ options:
   policy:
     description: Route for the alerts of the folder, the root of a policy tree; without it the route goes.
     type: dict
+  owner:
+    description: Whose the rules are; other hosts of the inventory, and other environments, keep theirs.
+    type: dict
+    required: true
+    suboptions:
+      environment: {description: Label C(environment) of the rules., type: str, required: true}
+      host: {description: Label C(host) of the rules., type: str, required: true}
+      inventory_hosts:
+        description: Labels C(host) of all hosts of the inventory. The rules of another host are removed.
+        type: list
+        elements: str
+        required: true
+  shared:
+    description:
+      - Whether dashboards, contact points and policy, which all hosts share, are brought as well. Without
+        it they are neither written nor removed, whatever is given.
+    type: bool
+    default: true
   overwrite:
     description: Whether what was made by hand under the same name or uid is replaced.
     type: bool
@@ -84,6 +103,7 @@ EXAMPLES = r"""
     token: "{{ vault_grafana_token }}"
     folder: {uid: soundcheck, title: Soundcheck}
     dashboards: "{{ metric_catalogue_dashboards }}"
+    owner: {environment: production, host: music-1, inventory_hosts: [music-1, music-2]}
 """
 
 RETURN = r"""
@@ -125,12 +145,14 @@ def wanted_of(given: dict[str, Any]) -> Wanted:
         points.append(body | {"disableResolveMessage": point["disable_resolve_message"]})
     return Wanted(
         folder=given["folder"],
+        owner=given["owner"],
         dashboards=tuple(given["dashboards"]),
         rule_groups=tuple(given["rule_groups"]),
         contact_points=tuple(points),
         secure={point["uid"]: frozenset(point["secure_settings"]) for point in given["contact_points"]},
         policy=given["policy"] or None,
         overwrite=given["overwrite"],
+        shared=given["shared"],
     )
 
 

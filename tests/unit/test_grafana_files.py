@@ -14,11 +14,12 @@ import yaml
 from ansible.errors import AnsibleFilterError
 
 from plugins.filter.grafana_contact_points import grafana_contact_points
-from plugins.module_utils.grafana_files import CONTACT_POINTS, POLICIES, PROVIDER, RULES, files
+from plugins.module_utils.grafana_files import CONTACT_POINTS, POLICIES, PROVIDER, files, rules_path
 from plugins.modules.grafana_files import ARGUMENTS, DOCUMENTATION
-from tests.grafana_samples import SECRETS, arguments, rule
+from tests.grafana_samples import SECRETS, arguments, owner, rule, rules_of
 
 ROOT = Path(__file__).resolve().parents[2]
+RULES = rules_path(owner("music-1"))
 
 
 def documents(given: dict[str, Any], earlier: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -28,16 +29,16 @@ def documents(given: dict[str, Any], earlier: dict[str, Any] | None = None) -> d
 
 def given(**changes: Any) -> dict[str, Any]:
     points = [{"disable_resolve_message": False} | point for point in arguments()["contact_points"]]
-    return arguments() | {"contact_points": points} | changes
+    return arguments() | {"contact_points": points, "shared": True} | changes
 
 
 def test_the_files_hold_everything() -> None:
     held = documents(given())
     assert list(held) == [
+        "alerting/soundcheck-rules-music-1@test.json",
         "dashboards/soundcheck.yml",
         "dashboards/soundcheck/soundcheck-django.json",
         "dashboards/soundcheck/soundcheck-celery.json",
-        "alerting/soundcheck-rules.json",
         "alerting/soundcheck-contact-points.json",
         "alerting/soundcheck-policies.json",
     ]
@@ -103,6 +104,52 @@ def test_what_left_is_asked_to_be_deleted_for_good() -> None:
     third = documents(given(), second)
     assert "deleteRules" not in third[RULES]
     assert "deleteContactPoints" not in third[CONTACT_POINTS]
+
+
+def of_host(host: str, *inventory: str, environment: str = "test") -> dict[str, Any]:
+    """The files that a host brings besides the first one of an inventory."""
+    who = owner(host, environment, inventory or ("music-1", "music-2"))
+    return given(rule_groups=[rules_of(host, environment)], owner=who, shared=False)
+
+
+def test_each_host_has_a_file_of_rules_and_what_all_share_is_there_once() -> None:
+    held = documents(of_host("music-1") | {"shared": True})
+    second = documents(of_host("music-2"), held)
+    assert list(second) == ["alerting/soundcheck-rules-music-2@test.json", RULES]
+    assert second[RULES] == held[RULES]
+    # Staging's are in a file of their own, and leave the others' alone.
+    staging = documents(of_host("music-9", "music-9", environment="staging"), second)
+    assert list(staging) == [rules_path(owner("music-9", "staging")), *second]
+    assert {path: staging[path] for path in second} == second
+
+
+def test_the_rules_of_a_host_that_left_are_asked_to_be_deleted_until_it_comes_back() -> None:
+    both = documents(of_host("music-2"), documents(of_host("music-1")))
+    gone = [{"orgId": 1, "uid": f"soundcheck-{name}-test-music-2"} for name in ("cpu", "memory")]
+    alone = documents(of_host("music-1", "music-1"), both)
+    assert alone == both | {rules_path(owner("music-2")): {"apiVersion": 1, "deleteRules": gone}}
+    assert documents(of_host("music-1", "music-1"), alone) == alone
+    assert documents(of_host("music-2"), alone) == both
+
+
+def test_rules_that_move_to_the_file_of_their_host_are_not_deleted() -> None:
+    before = documents(of_host("music-1"))[RULES]
+    after = documents(of_host("music-1"), {"alerting/soundcheck-rules.json": before})
+    assert after == {RULES: before}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (owner("b", "a"), owner("a", "b")),
+        (owner("c", "a-b"), owner("b-c", "a")),
+        (owner("c@b", "a"), owner("c", "b@a")),
+        (owner("../x", "a"), owner("x", "a")),
+    ],
+)
+def test_no_two_hosts_share_a_file(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert rules_path(one) != rules_path(other)
+    assert rules_path(one).count("/") == 1
 
 
 def test_secrets_stand_apart() -> None:

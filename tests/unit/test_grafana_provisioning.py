@@ -26,7 +26,8 @@ from plugins.modules.grafana_provisioning import (
     wanted_of,
 )
 from tests.fake_grafana import TOKEN, FakeGrafana, Fault, running
-from tests.grafana_samples import SECRETS, arguments, dashboard, rule
+from tests.grafana_samples import HOSTS, SECRETS, arguments, dashboard, owner, rule, rules_of
+from tests.render import Rendering
 
 EVERYTHING = [
     ("folder", "Soundcheck", "created"),
@@ -178,11 +179,104 @@ def test_what_left_the_catalogue_disappears(grafana: FakeGrafana) -> None:
     ]
     assert list(grafana.dashboards) == ["soundcheck-django"]
     settled(grafana, given)
-    nothing = {"folder": given["folder"]}
+    nothing = {"folder": given["folder"], "owner": given["owner"]}
     assert run(grafana, nothing).failure == ""
     assert (grafana.dashboards, grafana.rules, grafana.contact_points) == ({}, {}, {})
     assert "routes" not in grafana.policy
     settled(grafana, nothing)
+
+
+def of_host(
+    host: str, environment: str = "test", inventory: tuple[str, ...] = HOSTS, *, shared: bool = False
+) -> dict[str, Any]:
+    """What a host brings; one of an inventory also what all share."""
+    own = {"rule_groups": [rules_of(host, environment)], "owner": owner(host, environment, inventory)}
+    return arguments() | own | {"shared": shared}
+
+
+def hosts_with_rules(fake: FakeGrafana) -> list[tuple[str, str]]:
+    return sorted({(held["labels"]["environment"], held["labels"]["host"]) for held in fake.rules.values()})
+
+
+def test_each_host_brings_its_rules_and_one_what_all_share(grafana: FakeGrafana) -> None:
+    first, second = of_host("music-1", shared=True), of_host("music-2")
+    assert len(run(grafana, first).changes) == 7
+    others = copy.deepcopy((grafana.dashboards, grafana.contact_points, grafana.policy))
+    assert run(grafana, second).changes == [("rule group", "soundcheck-test-music-2-django", "created")]
+    assert hosts_with_rules(grafana) == [("test", "music-1"), ("test", "music-2")]
+    assert (grafana.dashboards, grafana.contact_points, grafana.policy) == others
+    # With --limit the second is the first of the run.
+    for given in (first, second, second | {"shared": True}):
+        settled(grafana, given)
+
+
+def test_a_host_asks_for_its_rules_alone(grafana: FakeGrafana) -> None:
+    run(grafana, of_host("music-2"))
+    grafana.denied += ["contact-points", "policies", "/api/dashboards", "/api/search"]
+    settled(grafana, of_host("music-2"))
+
+
+def test_a_host_that_left_the_inventory_takes_its_rules_along(grafana: FakeGrafana) -> None:
+    run(grafana, of_host("music-1", shared=True))
+    run(grafana, of_host("music-2"))
+    run(grafana, of_host("music-1", "staging", ("music-1",)))
+    left = run(grafana, of_host("music-1", inventory=("music-1",)))
+    assert left.changes == [("alert rule", f"{name}-test-music-2", "removed") for name in ("cpu", "memory")]
+    assert hosts_with_rules(grafana) == [("staging", "music-1"), ("test", "music-1")]
+
+
+@pytest.mark.parametrize(
+    ("labels", "stays"),
+    [
+        ({"environment": "test", "host": "music-1"}, False),
+        ({"environment": "test", "host": "music-2"}, True),
+        ({"environment": "test", "host": "music-0"}, False),
+        ({"environment": "staging", "host": "music-1"}, True),
+        ({"environment": "staging", "host": "music-0"}, True),
+        ({"environment": "test"}, False),
+        ({"host": "music-2"}, False),
+        (None, False),
+    ],
+)
+@pytest.mark.parametrize("shared", [True, False])
+def test_only_what_nobody_else_owns_is_removed(
+    grafana: FakeGrafana, labels: dict[str, str] | None, stays: bool, shared: bool
+) -> None:
+    run(grafana, of_host("music-1", shared=True))
+    held = rule("left", folderUID="soundcheck", ruleGroup="left", provenance="api", labels=labels)
+    grafana.rules["soundcheck-left"] = held
+    removed = [] if stays else [("alert rule", "left", "removed")]
+    assert run(grafana, of_host("music-1", shared=shared)).changes == removed
+    assert ("soundcheck-left" in grafana.rules) is stays
+
+
+def test_the_catalogue_as_it_is_is_created_once(grafana: FakeGrafana) -> None:
+    """All dashboards, rules and contact points of the project, of two hosts."""
+
+    def catalogue(host: str, *, shared: bool) -> dict[str, Any]:
+        labels = {"environment": "test", "host": host}
+        points: dict[str, Any] = {kind: {} for kind in ("slack", "discord")} | {"telegram": {"chat_id": -1}}
+        rendering = Rendering(settings={"metric_catalogue_external_labels": labels, "contact_points": points})
+        return {
+            "folder": {"uid": "soundcheck", "title": "Soundcheck"},
+            "dashboards": rendering.value("metric_catalogue_dashboards"),
+            "rule_groups": rendering.value("metric_catalogue_grafana_rule_groups"),
+            "contact_points": rendering.value("contact_points_grafana | grafana_contact_points"),
+            "policy": rendering.value("contact_points_policy"),
+            "owner": owner(host),
+            "shared": shared,
+        }
+
+    hosts = [catalogue("music-1", shared=True), catalogue("music-2", shared=False)]
+    first = [run(grafana, given) for given in hosts]
+    assert [made.failure for made in first] == ["", ""]
+    assert {action for made in first for _kind, _name, action in made.changes} == {"created"}
+    rules = {entry["uid"] for given in hosts for group in given["rule_groups"] for entry in group["rules"]}
+    assert set(grafana.rules) == rules
+    assert set(grafana.dashboards) == {board["uid"] for board in hosts[0]["dashboards"]}
+    assert len(grafana.contact_points) == 3
+    for given in hosts:
+        settled(grafana, given)
 
 
 def test_an_edit_in_the_ui_is_brought_back(grafana: FakeGrafana) -> None:
@@ -213,7 +307,7 @@ def test_what_was_made_by_hand_survives(grafana: FakeGrafana) -> None:
     kept = copy.deepcopy(grafana.policy["routes"])
     given = arguments() | {"dashboards": [dashboard("django", "Requests")]}
     assert run(grafana, given).failure == ""
-    assert run(grafana, {"folder": given["folder"]}).failure == ""
+    assert run(grafana, {"folder": given["folder"], "owner": given["owner"]}).failure == ""
     assert set(grafana.dashboards) == {"byHand1", "byHand2"}
     assert set(grafana.rules) == {"byHand3"}
     assert set(grafana.contact_points) == {"byHand4"}

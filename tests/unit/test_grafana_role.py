@@ -13,10 +13,23 @@ from typing import Any
 import pytest
 
 from tests.fake_grafana import TOKEN, FakeGrafana, Fault, running
-from tests.grafana_samples import SECRETS, arguments, dashboard
+from tests.grafana_samples import HOSTS, SECRETS, arguments, dashboard, rules_of
 
 ROOT = Path(__file__).resolve().parents[2]
-PROVISIONING = [{"name": "Provision", "ansible.builtin.import_role": {"name": "grafana_provisioning"}}]
+PROVISIONING = [
+    {
+        "name": "Provision",
+        "ansible.builtin.import_role": {"name": "grafana_provisioning"},
+        # Where the catalogue's default stands, which the variables of other hosts do not show either.
+        "vars": {
+            "metric_catalogue_external_labels": {"environment": "test", "host": "{{ inventory_hostname }}"}
+        },
+    }
+]
+# In the inventory, and no host of the play.
+ABSENT = """music-3
+music-4 metric_catalogue_external_labels='{"environment": "test", "host": "cellar"}'
+"""
 # As the playbooks do: a deploy that begins, changes something or fails, and ends.
 TIMELINE: list[dict[str, Any]] = [
     {
@@ -70,7 +83,7 @@ class Play:
         # Data, not templates: what the catalogue's filters return holds braces of Grafana's own.
         data = {
             "dashboards": given["dashboards"],
-            "rule_groups": given["rule_groups"],
+            "rule_groups": {host: [rules_of(host)] for host in HOSTS},
             "contact_points": api_contact_points(),
             "policy": given["policy"],
         }
@@ -87,7 +100,7 @@ class Play:
             "grafana_url": url,
             "vault_grafana_token": TOKEN,
             "metric_catalogue_dashboards": f"{{{{ {read}.dashboards }}}}",
-            "metric_catalogue_grafana_rule_groups": f"{{{{ {read}.rule_groups }}}}",
+            "metric_catalogue_grafana_rule_groups": f"{{{{ {read}.rule_groups[inventory_hostname] }}}}",
             "contact_points_grafana": f"{{{{ {read}.contact_points }}}}",
             "contact_points_policy": f"{{{{ {read}.policy }}}}",
         }
@@ -96,8 +109,8 @@ class Play:
         (self.folder / "data.json").write_text(json.dumps(data), encoding="utf-8")
 
     def run(self, tasks: list[dict[str, Any]], *options: str, **variables: Any) -> tuple[int, str]:
-        (self.folder / "hosts").write_text("music-1\nmusic-2\n", encoding="utf-8")
-        play = [{"name": "Test", "hosts": "all", "gather_facts": False, "tasks": tasks}]
+        (self.folder / "hosts").write_text(f"music-1\nmusic-2\n{ABSENT}", encoding="utf-8")
+        play = [{"name": "Test", "hosts": ",".join(HOSTS), "gather_facts": False, "tasks": tasks}]
         (self.folder / "play.yml").write_text(json.dumps(play), encoding="utf-8")
         settings = {name: value for name, value in (self.variables | variables).items() if value is not None}
         (self.folder / "group_vars").mkdir(exist_ok=True)
@@ -123,8 +136,21 @@ class Play:
         return done.returncode, output
 
 
+def rules(fake: FakeGrafana) -> set[str]:
+    return {group["ruleGroup"] for group in fake.rules.values()}
+
+
+def earlier_rules(fake: FakeGrafana) -> None:
+    """Of hosts outside the play: one left the inventory, two did not, one is of another environment."""
+    for environment, host in (("test", "gone"), ("test", "music-3"), ("test", "cellar"), ("staging", "gone")):
+        group = rules_of(host, environment)
+        places = {"folderUID": "soundcheck", "ruleGroup": group["title"], "provenance": "api"}
+        fake.rules |= {entry["uid"]: entry | places for entry in group["rules"]}
+
+
 def test_a_whole_inventory_is_provisioned_once(grafana: FakeGrafana, tmp_path: Path) -> None:
     play = Play(tmp_path, grafana.url)
+    earlier_rules(grafana)
     code, output = play.run(PROVISIONING, "-vvv", "--diff", "--check")
     assert (code, grafana.writes) == (0, [])
     assert '+  "title": "Django",' in output
@@ -135,13 +161,16 @@ def test_a_whole_inventory_is_provisioned_once(grafana: FakeGrafana, tmp_path: P
     assert '"url": "(secret)"' in output
     assert set(grafana.dashboards) == {"soundcheck-django", "soundcheck-celery"}
     assert grafana.contact_points["soundcheck-slack"]["settings"]["url"] == SECRETS["slack"]
-    assert grafana.rules["soundcheck-cpu"]["annotations"] == {"summary": "{{ $labels.host }}"}
+    assert grafana.rules["soundcheck-cpu-test-music-2"]["annotations"] == {"summary": "{{ $labels.host }}"}
+    stayed = {f"soundcheck-{host}-django" for host in ("test-music-3", "test-cellar", "staging-gone")}
+    assert rules(grafana) == stayed | {f"soundcheck-test-{host}-django" for host in HOSTS}
     written = len(grafana.writes)
-    assert output.count("changed=1") == 1
+    assert output.count("changed=1") == 2
 
     artifacts = tmp_path / "artifacts" / "grafana"
     assert (artifacts / "dashboards" / "soundcheck" / "soundcheck-django.json").exists()
-    assert (artifacts / "alerting" / "soundcheck-rules.json").exists()
+    for host in HOSTS:
+        assert (artifacts / "alerting" / f"soundcheck-rules-{host}@test.json").exists()
     assert not (artifacts / "alerting" / "soundcheck-contact-points.json").exists()
 
     code, output = play.run(PROVISIONING, "-vvv", "--diff")
@@ -149,10 +178,10 @@ def test_a_whole_inventory_is_provisioned_once(grafana: FakeGrafana, tmp_path: P
     assert output.count("changed=0") == 2
     assert len(grafana.writes) == written
 
-    # A weak token, and what Grafana quotes of it.
+    # One host of two, with a weak token, and what Grafana quotes of it.
     grafana.denied.append("GET /api/v1/provisioning/contact-points/export")
-    code, output = play.run(PROVISIONING)
-    assert code == 2
+    code, output = play.run(PROVISIONING, "--limit", "music-2")
+    assert (code, len(grafana.writes)) == (2, written)
     assert "the service account needs alert.provisioning.secrets:read" in output
 
 
@@ -180,16 +209,24 @@ def test_a_grafana_of_ones_own_gets_files(tmp_path: Path) -> None:
         "grafana_provisioning_directory": str(directory),
         "grafana_provisioning_group": os.getgid(),
     }
-    code, output = play.run(PROVISIONING, "-vvv", "--diff", "--limit", "music-1", **settings)
+    code, output = play.run(PROVISIONING, "-vvv", "--diff", **settings)
     assert code == 0, output
     assert SECRETS["telegram"] in (directory / "alerting" / "soundcheck-contact-points.json").read_text()
-    play.write({"dashboards": [dashboard("django")], "rule_groups": arguments()["rule_groups"][:1]})
+    assert (directory / "dashboards" / "soundcheck" / "soundcheck-celery.json").exists()
+    one, other = (directory / "alerting" / f"soundcheck-rules-{host}@test.json" for host in HOSTS)
+    before = one.read_text(encoding="utf-8")
+    less = rules_of("music-2")
+    less["rules"].pop()
+    play.write({"dashboards": [dashboard("django")], "rule_groups": {"music-2": [less]}})
     nothing = {"contact_points_grafana": None, "contact_points_policy": None}
-    code, output = play.run(PROVISIONING, "--diff", "--limit", "music-1", **settings, **nothing)
+    # Whatever host it is about, the files are where Grafana runs.
+    code, output = play.run(PROVISIONING, "-vv", "--limit", "music-2", **settings, **nothing)
     assert code == 0, output
+    assert "changed: [music-2 -> music-1]" in output
     assert not (directory / "dashboards" / "soundcheck" / "soundcheck-celery.json").exists()
-    rules = json.loads((directory / "alerting" / "soundcheck-rules.json").read_text(encoding="utf-8"))
-    assert rules["deleteRules"] == [{"orgId": 1, "uid": "soundcheck-by-status"}]
+    assert one.read_text(encoding="utf-8") == before
+    held = json.loads(other.read_text(encoding="utf-8"))
+    assert held["deleteRules"] == [{"orgId": 1, "uid": "soundcheck-memory-test-music-2"}]
 
 
 def test_a_deploy_is_on_the_timeline(grafana: FakeGrafana, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ def refusals(**changes: Any) -> list[str]:
         "grafana_provisioning_delivery": "api",
         "grafana_provisioning_folder_uid": "soundcheck",
         "grafana_provisioning_folder_title": "Soundcheck",
+        "grafana_provisioning_host": "music-1",
+        "groups": {"all": ["music-1", "music-2"]},
     }
     settings |= changes
     settings = {name: value for name, value in settings.items() if value is not None}
@@ -38,6 +40,8 @@ def refusals(**changes: Any) -> list[str]:
         {"grafana_url": "http://grafana.internal:3000", "preflight_production": False},
         {"grafana_url": None, "vault_grafana_token": None, "grafana_provisioning_enabled": False},
         {"grafana_url": "", "vault_grafana_token": None, "grafana_provisioning_delivery": "files"},
+        {"grafana_provisioning_delivery": "files", "grafana_provisioning_host": "music-2"},
+        {"grafana_provisioning_delivery": "api", "grafana_provisioning_host": "elsewhere"},
         {"grafana_silence_minutes": 0},
         {"grafana_silence_minutes": "240"},
     ],
@@ -83,6 +87,11 @@ def test_what_is_sound_passes(changes: dict[str, Any]) -> None:
         (
             {"grafana_provisioning_folder_title": "a/b"},
             "grafana_provisioning_folder_title: `a/b`; set a title",
+        ),
+        (
+            {"grafana_provisioning_delivery": "files", "grafana_provisioning_host": "elsewhere"},
+            "grafana_provisioning_host: `elsewhere` is no host of the inventory; "
+            "set it to one of music-1, music-2",
         ),
         ({"grafana_silence_minutes": 241}, "grafana_silence_minutes: 241; set it from 0, for none, to 240"),
         ({"grafana_silence_minutes": -1}, "grafana_silence_minutes: -1"),
