@@ -22,6 +22,8 @@ FAILURES = 20
 SLOW_QUERIES = 7
 LONG_SECONDS = 40
 BURNT_SECONDS = 60
+CONNECTIONS = 12
+PSQL = "psql -h 127.0.0.1 -U app"
 AI_TASK = "music.tasks.ai_music.generate_music_task"
 SLOW = "http://127.0.0.1:8000/api/reports/listening?seconds=2.2"
 HEALTH = "http://127.0.0.1:8000/healthz"
@@ -105,6 +107,11 @@ def seen(server: Server) -> Iterator[Seen]:
         queue_tasks(server, f"[None] * {FAILURES}", 0, "ai_queue")
         for _ in range(SLOW_QUERIES):
             server.get(SLOW)
+        server.compose(
+            "app",
+            f"exec -d postgres bash -c 'for i in {{1..{CONNECTIONS}}}; do"
+            f' {PSQL} -c "SELECT pg_sleep(90)" app & done; wait\'',
+        )
         time.sleep(max(2.5 * SCRAPE, quiet_since + WINDOW + 2 * SCRAPE - time.monotonic()))
 
         found.shown |= {name: server.query(asked[name]) for name in asked if name != "G2.C3"}
@@ -114,11 +121,10 @@ def seen(server: Server) -> Iterator[Seen]:
             "connections": float(
                 server.compose(
                     "app",
-                    "exec -T postgres psql -h 127.0.0.1 -U app -Atc"
+                    f"exec -T postgres {PSQL} -Atc"
                     " \"SELECT count(*) FROM pg_stat_activity WHERE datname = 'app'\" app",
                 )
-            )
-            - 1,
+            ),
             "disk": float(server.run("df --output=pcent / | tail -n 1").strip().rstrip("%")),
             "memory": float(
                 re.findall(r"^Mem: +\d+ +(\d+)", server.run("free --bytes"), re.M)[0],
@@ -138,7 +144,8 @@ COMPARED = [
     ("G2.C3", {"hostname": "celery-ai"}, 1, 1, 0),
     ("G2.D1", {"view": "healthz"}, WINDOW, REQUESTS, 0.1),
     ("G2.D3", {}, WINDOW, SLOW_QUERIES, 0.1),
-    ("G2.D4/1", {}, 1, "connections", 0.5),
+    # Those of the exporter and of whoever counts come and go.
+    ("G2.D4/1", {}, 1, "connections", 0.25),
     # Of the two cores it may use, and with what the worker itself takes.
     ("G2.R1", {"name": "celery"}, WINDOW * 2 / 100, BURNT_SECONDS, 0.25),
     ("G2.R3", {"name": "celery"}, WINDOW / 100, BURNT_SECONDS, 0.25),
