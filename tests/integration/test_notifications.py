@@ -286,8 +286,7 @@ def test_an_alert_of_the_embedded_prometheus_arrives(tmp_path: Path) -> None:
                 }
             )
             services = lay_out(rendering, tmp_path)
-            (tmp_path / "rules").mkdir()
-            (tmp_path / "rules" / "test.yml").write_text(RULES, encoding="utf-8")
+            (tmp_path / "metrics-backend" / "rules" / "soundcheck.yml").write_text(RULES, encoding="utf-8")
             [check] = rendering.value("metrics_backend_checks")
             argv = [part.replace("{staging}", str(tmp_path)) for part in check["argv"]]
             docker(
@@ -296,11 +295,10 @@ def test_an_alert_of_the_embedded_prometheus_arrives(tmp_path: Path) -> None:
                     for part in argv[1:]
                 ]
             )
-            rules = f"{tmp_path}/rules:/etc/prometheus/rules:ro"
             # Their data lie in the volumes that the images declare.
             for name, program in (("alertmanager", "alertmanager"), ("metrics-backend", "prometheus")):
                 service = services[name]
-                mounts = [mount for mount in [*service["volumes"], rules] if mount.startswith("/")]
+                mounts = [mount for mount in service["volumes"] if mount.startswith("/")]
                 docker(
                     *("run", "--detach", f"--name={network}-{name}", f"--network={network}"),
                     *(
