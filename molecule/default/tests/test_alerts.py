@@ -34,7 +34,7 @@ WINDOWS = {
 }
 FOR = "10s"
 # Until the windows are full, or empty again, on a machine that others use.
-PATIENCE = 240
+PATIENCE = 300
 # Causes end by themselves when the tests do not live to end them.
 BOUND = 600
 
