@@ -38,6 +38,7 @@ class Received:
     kind: str
     title: str
     text: str
+    at: float = field(default_factory=time.monotonic, compare=False)
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Answer:
 class Receivers:
     """The running servers, what they took and what they refused."""
 
+    address: str = "127.0.0.1"
     http_port: int = 0
     smtp_port: int = 0
     taken: list[Received] = field(default_factory=list)
@@ -58,6 +60,34 @@ class Receivers:
 
     def of(self, kind: str) -> list[Received]:
         return [message for message in self.taken if message.kind == kind]
+
+    @property
+    def log_in(self) -> bool:
+        """Whether mail needs a password, which Alertmanager gives without TLS to localhost alone."""
+        return self.address == "127.0.0.1"
+
+    def settings(self) -> dict[str, Any]:
+        """An inventory whose services they are, and which waits as little as Alertmanager permits."""
+        web = f"http://{self.address}:{self.http_port}"
+        smtp = {"host": self.address, "port": self.smtp_port, "from": "alerts@music.test", "tls": False}
+        user = {"username": SMTP_USER} if self.log_in else {}
+        return {
+            "contact_points": {
+                "email": {
+                    "addresses": ["ops@music.test", "dev@music.test"],
+                    "smtp": {**smtp, **user},
+                },
+                "slack": {},
+                "discord": {},
+                "telegram": {"chat_id": TELEGRAM_CHAT, "api_url": web},
+            },
+            "contact_points_group_wait": "1s",
+            "contact_points_group_interval": "5s",
+            "vault_slack_webhook_url": web + SLACK_PATH,
+            "vault_discord_webhook_url": web + DISCORD_PATH,
+            "vault_telegram_bot_token": TELEGRAM_TOKEN,
+            "vault_smtp_password": SMTP_PASSWORD,
+        }
 
     def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Whether the condition became true in time."""
@@ -212,7 +242,7 @@ def parsed(raw: bytes) -> Any:
 
 
 class Mailbox:
-    """Takes every mail of a session that logged in."""
+    """Takes every mail of a session that logged in, where it has to."""
 
     def __init__(self, receivers: Receivers) -> None:
         self.receivers = receivers
@@ -242,7 +272,7 @@ def authenticator(receivers: Receivers) -> Callable[..., AuthResult]:
 @contextmanager
 def running(address: str = "127.0.0.1", http_port: int = 0) -> Iterator[Receivers]:
     """All four on an address of this machine, and on free ports where none is given."""
-    receivers = Receivers()
+    receivers = Receivers(address)
     web = ThreadingHTTPServer((address, http_port), http_handler(receivers))
     receivers.http_port = web.server_address[1]
     thread = threading.Thread(target=web.serve_forever, daemon=True)
@@ -252,7 +282,7 @@ def running(address: str = "127.0.0.1", http_port: int = 0) -> Iterator[Receiver
         hostname=address,
         port=free_port(address),
         authenticator=authenticator(receivers),
-        auth_required=True,
+        auth_required=receivers.log_in,
         # Its LOGIN asks for a "User Name", which Alertmanager, used to "Username:", does not answer.
         auth_exclude_mechanism=["LOGIN"],
         auth_require_tls=False,

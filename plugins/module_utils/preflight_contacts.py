@@ -19,6 +19,9 @@ SLACK_PATH = re.compile(r"/services/[^/]+/[^/]+/[^/]+")
 DISCORD_PATH = re.compile(r"/api(/v[0-9]+)?/webhooks/[0-9]+/[\w-]+")
 # What the services' own examples put where a secret belongs.
 EXAMPLE = re.compile(r"x{6,}|<|\.\.\.|//example\.|\.example\b|example\.(com|org|net)", re.IGNORECASE)
+# TLS from the first byte, whatever `tls` says.
+TLS_PORT = 465
+LOCAL = {"localhost", "127.0.0.1", "::1"}
 DURATION = re.compile(r"([1-9][0-9]*(ms|s|m|h|d|w))+")
 DURATIONS = (
     "contact_points_group_wait",
@@ -87,6 +90,9 @@ def email(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             "contact_points.email.smtp.tls", "false lets mail go unencrypted", "remove it, or set it to true"
         )
+    elif not encrypted and port != TLS_PORT and smtp.get("username") and smtp.get("host") not in LOCAL:
+        came = "false, and Alertmanager gives a password unencrypted to localhost alone: no mail would leave"
+        yield Problem("contact_points.email.smtp.tls", came, "remove it, or the username")
     if smtp.get("username") and (problem := absent_secret(settings, "vault_smtp_password")):
         yield problem
 

@@ -92,27 +92,10 @@ class Alertmanager:
 
 
 def settings(receivers: Receivers, locale: str) -> dict[str, Any]:
-    """An inventory whose services are the stand-ins, and which waits as little as Alertmanager permits."""
-    web = f"http://127.0.0.1:{receivers.http_port}"
-    smtp = {"host": "127.0.0.1", "port": receivers.smtp_port, "from": "alerts@music.test", "tls": False}
-    return {
-        "locale": locale,
-        "contact_points": {
-            "email": {
-                "addresses": ["ops@music.test", "dev@music.test"],
-                "smtp": {**smtp, "username": stand_ins.SMTP_USER},
-            },
-            "slack": {},
-            "discord": {},
-            "telegram": {"chat_id": stand_ins.TELEGRAM_CHAT, "api_url": web, "severities": ["critical"]},
-        },
-        "contact_points_group_wait": "1s",
-        "contact_points_group_interval": "5s",
-        "vault_slack_webhook_url": web + stand_ins.SLACK_PATH,
-        "vault_discord_webhook_url": web + stand_ins.DISCORD_PATH,
-        "vault_telegram_bot_token": stand_ins.TELEGRAM_TOKEN,
-        "vault_smtp_password": stand_ins.SMTP_PASSWORD,
-    }
+    """An inventory whose services are the stand-ins, and whose Telegram takes critical alerts alone."""
+    found = receivers.settings()
+    found["contact_points"]["telegram"]["severities"] = ["critical"]
+    return {"locale": locale, **found}
 
 
 def docker(*arguments: str) -> str:

@@ -84,6 +84,10 @@ REFUSED = [
         "contact_points.email.smtp.tls: false lets mail go unencrypted",
     ),
     (
+        {"contact_points/email/smtp/tls": False, "preflight_production": False},
+        "contact_points.email.smtp.tls: false, and Alertmanager gives a password unencrypted to localhost",
+    ),
+    (
         {"vault_slack_webhook_url": "hooks.slack.com/services/T1/B1/abc"},
         "vault_slack_webhook_url: is no addr",
     ),
@@ -172,10 +176,12 @@ def test_a_service_like_slack_has_its_own_path() -> None:
     assert refusals(settings, sound_survey()) == []
 
 
-def test_a_stand_in_without_tls_is_permitted_outside_production() -> None:
+@pytest.mark.parametrize(("key", "value"), [("host", "127.0.0.1"), ("username", None), ("port", 465)])
+def test_a_stand_in_without_tls_is_permitted_outside_production(key: str, value: object) -> None:
     changes = {
         "preflight_production": False,
         "contact_points/email/smtp/tls": False,
+        f"contact_points/email/smtp/{key}": value,
         "vault_slack_webhook_url": SLACK.replace("https://hooks.slack.com", "http://127.0.0.1:8080"),
     }
     assert refusals(changed(sound(), changes), sound_survey()) == []

@@ -92,15 +92,29 @@ def test_a_form_is_not_json(running: Receivers) -> None:
     assert post(running, SLACK_PATH, SLACK, "application/x-www-form-urlencoded")[0] == 415
 
 
+def mail() -> EmailMessage:
+    message = EmailMessage()
+    message["Subject"], message["From"], message["To"] = "t", "a@example.org", "b@example.org"
+    message.set_content("x")
+    return message
+
+
 def test_mail_needs_the_password(running: Receivers) -> None:
-    mail = EmailMessage()
-    mail["Subject"], mail["From"], mail["To"] = "t", "a@example.org", "b@example.org"
-    mail.set_content("x")
     with smtplib.SMTP("127.0.0.1", running.smtp_port, timeout=10) as client:
         with pytest.raises(smtplib.SMTPAuthenticationError):
             client.login(stand_ins.SMTP_USER, "wrong")
         with pytest.raises(smtplib.SMTPResponseException):
-            client.send_message(mail)
+            client.send_message(mail())
         client.login(stand_ins.SMTP_USER, stand_ins.SMTP_PASSWORD)
-        client.send_message(mail)
+        client.send_message(mail())
     assert (running.taken[-1].kind, running.taken[-1].title, running.taken[-1].text) == ("email", "t", "x")
+
+
+def test_mail_from_elsewhere_needs_none() -> None:
+    with stand_ins.running("127.0.0.2") as receivers:
+        with smtplib.SMTP("127.0.0.2", receivers.smtp_port, timeout=10) as client:
+            client.send_message(mail())
+        point = receivers.settings()["contact_points"]["email"]
+
+    assert [message.title for message in receivers.taken] == ["t"]
+    assert "username" not in point["smtp"]
