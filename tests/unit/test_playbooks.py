@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,3 +53,30 @@ def test_a_deploy_ends_by_unlocking_the_host() -> None:
     assert list(imported(block["always"])) == ["unlock.yml"]
     [verification] = [task for task in plays("verify.yml")[0]["tasks"] if "always" in task]
     assert "unlock.yml" in imported(verification["always"])
+
+
+@pytest.mark.parametrize("said", [[], ["-e", "teardown_confirm=other"]])
+def test_data_goes_only_when_the_host_is_named(tmp_path: Path, said: list[str]) -> None:
+    """Bad input: nothing at all is removed then; --check, should the refusal fail."""
+    done = subprocess.run(
+        [
+            *("ansible-playbook", "-i", "server,", "-c", "local", "--check", str(PLAYBOOKS / "teardown.yml")),
+            *("-e", f"app_stack_directory={tmp_path}/app", "-e", f"telemetry_directory={tmp_path}/telemetry"),
+            *("-e", f"ansible_python_interpreter={sys.executable}", "-e", "ansible_become=false"),
+            *("-e", "teardown_volumes=true", *said),
+        ],
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    output = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0
+    assert "say it again with -e teardown_confirm=server. Nothing was changed." in output
+    assert "Take the host's lock" not in output
