@@ -54,8 +54,7 @@ def wanted(settings: Settings) -> dict[str, str]:
 
 def app(settings: Settings, survey: Survey) -> Iterator[Problem]:
     """The version names the app's image and the release: a deploy must say which it brings."""
-    keys = settings.get("container_images_wanted")
-    if not isinstance(keys, list) or "app" not in keys:
+    if not truth(settings.get("container_images_with_app", True)):
         return
     version_wanted = settings.get("app_version")
     production = truth(settings.get("preflight_production"))

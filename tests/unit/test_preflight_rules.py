@@ -478,6 +478,12 @@ def test_a_version_that_names_no_release_is_refused(changes: dict[str, Any], exp
     assert problem.startswith(expected)
 
 
+def test_a_run_that_leaves_the_app_alone_needs_no_version() -> None:
+    """Of telemetry, or of Grafana."""
+    settings = changed(sound_settings(), {"app_version": "", "container_images_with_app": False})
+    assert refusals(settings, sound_survey()) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "refused"),
     [
