@@ -23,6 +23,9 @@ class Container:
     service: str
     config_hash: str
     image: str
+    """Id of the image."""
+    reference: str
+    """Name under which the image was asked for."""
     status: str
     health: str
     started_at: str
@@ -30,6 +33,7 @@ class Container:
     exit_code: int
     oom_killed: bool
     health_output: str
+    health_command: tuple[str, ...]
 
     @property
     def generation(self) -> tuple[str, str]:
@@ -54,6 +58,7 @@ def parse(inspected: list[dict[str, Any]]) -> list[Container]:
                 service=labels.get(SERVICE_LABEL, ""),
                 config_hash=labels.get(HASH_LABEL, ""),
                 image=entry.get("Image", ""),
+                reference=entry.get("Config", {}).get("Image", ""),
                 status=state.get("Status", ""),
                 health=health.get("Status", ""),
                 started_at=state.get("StartedAt", ""),
@@ -61,9 +66,16 @@ def parse(inspected: list[dict[str, Any]]) -> list[Container]:
                 exit_code=int(state.get("ExitCode", 0)),
                 oom_killed=bool(state.get("OOMKilled", False)),
                 health_output=(log[-1].get("Output", "").strip() if log else ""),
+                health_command=health_command(entry.get("Config", {}).get("Healthcheck") or {}),
             )
         )
     return sorted(containers, key=lambda container: (container.service, container.name))
+
+
+def health_command(healthcheck: dict[str, Any]) -> tuple[str, ...]:
+    """The command of a health check as a process takes it; empty without one."""
+    kind, *rest = healthcheck.get("Test") or ["NONE"]
+    return {"CMD": tuple(rest), "CMD-SHELL": ("/bin/sh", "-c", *rest)}.get(kind, ())
 
 
 def pending_services(

@@ -16,6 +16,7 @@ UP = Container(
     service="backend",
     config_hash="label",
     image="sha256:1",
+    reference="app:1",
     status="running",
     health="healthy",
     started_at="2026-01-01T00:00:00.000000000Z",
@@ -23,6 +24,7 @@ UP = Container(
     exit_code=0,
     oom_killed=False,
     health_output="",
+    health_command=(),
 )
 RECORDED = {"backend": ("files", "label")}
 
@@ -106,3 +108,16 @@ def test_explanation_names_the_service_and_the_reason(change: dict[str, Any], wo
 
     assert sentence.startswith("backend: ")
     assert words in sentence
+
+
+@pytest.mark.parametrize(
+    ("healthcheck", "command"),
+    [
+        ({}, ()),
+        ({"Test": ["NONE"]}, ()),
+        ({"Test": ["CMD", "pg_isready", "-q"]}, ("pg_isready", "-q")),
+        ({"Test": ["CMD-SHELL", "pg_isready || exit 1"]}, ("/bin/sh", "-c", "pg_isready || exit 1")),
+    ],
+)
+def test_the_command_of_a_health_check(healthcheck: dict[str, Any], command: tuple[str, ...]) -> None:
+    assert state.health_command(healthcheck) == command
