@@ -30,6 +30,8 @@ def worker_command(worker: Mapping[str, Any], celery_app: str, defaults: Mapping
     ]
     if int(options["max_tasks_per_child"]) > 0:
         command.append(f"--max-tasks-per-child={options['max_tasks_per_child']}")
+    if int(options["time_limit"]) > 0:
+        command.append(f"--time-limit={options['time_limit']}")
     return " ".join(command)
 
 
