@@ -291,6 +291,7 @@ class Deploy:
         if self.wanted.target and self.current and self.current.id != self.release.id:
             reason = self.wanted.rollout["reason"]
             self.releases.write(replace(self.current, result="rolled back", reason=reason))
+            self.actions.append(f"rolled back from {self.current.id} to {self.release.id}")
         images = {entry.reference: entry.image for entry in containers}
         self.release = replace(self.release, result=DEPLOYED, reason="", images=images)
         self.releases.write(self.release)
