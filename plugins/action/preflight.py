@@ -36,6 +36,7 @@ from ansible.module_utils.deploy_lock import (  # noqa: E402
 )
 from ansible.module_utils.deploy_lock_owner import settled as settled_lock  # noqa: E402
 from ansible.module_utils.deploy_lock_owner import this_run  # noqa: E402
+from ansible.module_utils.preflight_hooks import hooks  # noqa: E402
 from ansible.module_utils.preflight_images import wanted  # noqa: E402
 from ansible.module_utils.preflight_rules import (  # noqa: E402
     masked_secrets,
@@ -86,6 +87,7 @@ class ActionModule(ActionBase):
             found += unknown_variables(variables, {name: role["known"] for name, role in roles.items()})
         if truth(settings.get("preflight_require_vault")):
             found += unencrypted(inventory_files(variables))
+        found += hooks(settings, str(variables.get("inventory_dir") or "."), self._tasks)
 
         lock = (
             {} if self._task.check_mode else lock_arguments(settings, str(self._task.args.get("purpose", "")))
@@ -149,6 +151,12 @@ class ActionModule(ActionBase):
         return {
             name: option for entry in specs.values() for name, option in (entry.get("options") or {}).items()
         }
+
+    def _tasks(self, path: str) -> Any:
+        try:
+            return self._loader.load_from_file(path)
+        except AnsibleError as error:
+            raise ValueError(str(error)) from error
 
     def _load(self, folder: Path) -> dict[str, Any]:
         files = (

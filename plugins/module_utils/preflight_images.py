@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 
+from ansible.module_utils.preflight_settings import absent_secret
 from ansible.module_utils.preflight_values import Problem, Settings, Survey, truth, version
 
 # The reference grammar of the OCI distribution specification, without the upper limits of length.
@@ -142,6 +143,21 @@ def references(settings: Settings, survey: Survey) -> Iterator[Problem]:
                 yield Problem(variable, f"`{reference}`", "name a tag or digest that never moves")
 
 
+def registry_login(settings: Settings, survey: Survey) -> Iterator[Problem]:
+    """A login needs a server that images can begin with, and a password of the registry's own length."""
+    login = settings.get("container_images_registry_login")
+    if not isinstance(login, Mapping):
+        return
+    server = str(login.get("server", "registry.example.com"))
+    if not re.fullmatch(_HOST, server):
+        remedy = "write its name as images begin with it, without https:// and path"
+        yield Problem("container_images_registry_login.server", f"`{server}`", remedy)
+    if login.get("username") == "":
+        yield Problem("container_images_registry_login.username", "is empty", "name the user, or its token")
+    if (problem := absent_secret(settings, "vault_registry_password")) is not None:
+        yield problem
+
+
 def end_of_life(settings: Settings, survey: Survey) -> Iterator[tuple[str, Problem]]:
     """Images past their support, with their key: refused or reported, the caller decides.
 
@@ -222,4 +238,4 @@ def compatibility(settings: Settings, survey: Survey) -> Iterator[Problem]:
         )
 
 
-CHECKS = (app, absent, references, refused_end_of_life, compatibility)
+CHECKS = (app, absent, references, registry_login, refused_end_of_life, compatibility)

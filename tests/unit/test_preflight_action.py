@@ -95,6 +95,7 @@ def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
         app_stack_allowed_hosts="{{ [my_domain] }}",
         vault_django_secret_key=None,
         vault_rabbitmq_password="changeme",
+        deploy_hooks={"post_deploi": "x.yml", "on_failure": "nowhere.yml"},
     )
     for expected in (
         "problems, nothing was changed:",
@@ -109,6 +110,8 @@ def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
         "my_domain: is not set but needed by app_stack_allowed_hosts",
         "vault_django_secret_key: is not set; set it in the vault file",
         "vault_rabbitmq_password: is still a placeholder",
+        "deploy_hooks.post_deploi: is not a key of deploy_hooks; did you mean post_deploy?",
+        f"deploy_hooks.on_failure: there is no file `{tmp_path}/nowhere.yml`",
     ):
         assert expected in output, output
     assert "metric_catalogue_external_labels" not in output

@@ -407,6 +407,39 @@ def test_a_moving_or_malformed_image_is_refused_in_production(
     assert expected in problem
 
 
+REGISTRY_LOGIN = {
+    "container_images_registry_login": {"server": "registry.example.com", "username": "deploy"},
+    "vault_registry_password": "short",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        (
+            {"vault_registry_password": None},
+            ["vault_registry_password: is not set; set it in the vault file"],
+        ),
+        ({"vault_registry_password": "changeme"}, ["vault_registry_password: is still a placeholder"]),
+        (
+            {"container_images_registry_login/server": "https://registry.example.com"},
+            ["container_images_registry_login.server: `https://registry.example.com`; write its name"],
+        ),
+        ({"container_images_registry_login/server": "registry.example.com:5000"}, []),
+        (
+            {"container_images_registry_login/username": ""},
+            ["container_images_registry_login.username: is empty"],
+        ),
+    ],
+    ids=str,
+)
+def test_half_a_registry_login_is_refused(changes: dict[str, Any], expected: list[str]) -> None:
+    """Bad input. Somebody else's registry chooses how long its tokens are."""
+    found = refusals(changed({**sound_settings(), **copy.deepcopy(REGISTRY_LOGIN)}, changes), sound_survey())
+    assert [problem[: len(start)] for problem, start in zip(found, expected, strict=True)] == expected
+
+
 VERSIONS_OF_THE_APP_REFUSED = [
     (
         {"app_version": ""},
