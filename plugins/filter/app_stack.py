@@ -36,7 +36,7 @@ def worker_command(worker: Mapping[str, Any], celery_app: str, defaults: Mapping
 
 
 def env_file(variables: Mapping[str, Any]) -> str:
-    """Lines of a Compose env file; single quotes keep `$` and `#` of a secret literal.
+    """Lines NAME='value' as soundcheck_env reads them, every character of a value literal.
 
     Raises AnsibleFilterError for a value that such a file cannot hold.
     """
