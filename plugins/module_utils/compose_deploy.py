@@ -49,6 +49,7 @@ class Wanted:
     networks: Sequence[str] = ()
     checks: Sequence[dict[str, Any]] = ()
     jobs: Sequence[str] = ()
+    only_jobs: bool = False
     timeout: float = 180
     plan: Plan | None = None
     rollout: dict[str, Any] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class Deploy:
         self.current = self.releases.current()
         self.release: Release | None = None
         self.actions: list[str] = []
+        self.migrations: list[str] = list(wanted.rollout.get("migrations", ()))
         self.seconds: dict[str, float] = {}
 
     def run(self) -> dict[str, Any]:
@@ -98,6 +100,8 @@ class Deploy:
 
         rollout = self.rollout() if self.wanted.plan else None
         try:
+            if rollout and self.wanted.only_jobs:
+                return self.jobs_alone(rollout, pending, changes)
             self.begin_release()
             self.write_files(changes)
             self.act(rollout, pending, surplus, reload)
@@ -117,6 +121,7 @@ class Deploy:
             "actions": self.actions,
             "seconds": self.seconds,
             "release": release.id if release else "",
+            "migrations": self.migrations,
         }
 
     def timed(self, step: str, function: Callable[..., Result], *arguments: object) -> Result:
@@ -241,14 +246,23 @@ class Deploy:
             self.engine.remove(surplus)
             self.actions.extend(f"removed {entry.name}" for entry in surplus)
 
+    def jobs_alone(self, rollout: Rollout, pending: Sequence[str], changes: Changes) -> dict[str, Any]:
+        """The jobs with the new files in place, which then make room for the old ones again."""
+        if pending:
+            self.write_files(changes)
+            rollout.replace_backing(pending)
+            self.timed("jobs", self.run_jobs)
+            self.restore_files(changes)
+        return self.result(changed=bool(pending), diff=[], pending=pending)
+
     def run_jobs(self) -> None:
         for job in self.wanted.jobs:
             # A rollout has started what the job needs; elsewhere Compose does.
             options = ["--no-deps"] if self.wanted.plan else []
             code, out, err = self.engine.compose("run", "--rm", "-T", *options, job)
+            self.migrations += applied_migrations(out + err)
             if self.release:
-                applied = (*self.release.migrations, *applied_migrations(out + err))
-                self.release = replace(self.release, migrations=applied)
+                self.release = replace(self.release, migrations=self.migrations)
                 self.releases.write(self.release)
             if code != 0:
                 lines = [line for line in (out + "\n" + err).splitlines() if line.strip()]
@@ -280,6 +294,7 @@ class Deploy:
             at=now.isoformat(timespec="seconds"),
             by=rollout["by"] or getpass.getuser(),
             result="started",
+            migrations=self.migrations,
             rollout=rollout,
         )
         self.releases.add(release, self.wanted.files)

@@ -81,7 +81,7 @@ class Rollout:
         `jobs` runs what must be done before new code serves. `reload`: the proxy's own files changed.
         """
         plan = self.plan
-        self.replace([service for service in plan.kept if service in pending and service != plan.proxy])
+        self.replace_backing(pending)
         jobs()
         if plan.web in pending:
             self.replace_web()
@@ -106,6 +106,11 @@ class Rollout:
             self.replace([plan.scheduler])
         placed = {*plan.kept, plan.web, plan.scheduler, *plan.workers}
         self.replace([service for service in pending if service not in placed])
+
+    def replace_backing(self, pending: Collection[str]) -> None:
+        """Start, or where that is allowed restart, what the app stands on."""
+        plan = self.plan
+        self.replace([service for service in plan.kept if service in pending and service != plan.proxy])
 
     def replace(self, services: Sequence[str]) -> None:
         """Start or recreate services; Compose lets each old container end within its grace period."""

@@ -84,18 +84,22 @@ def pending_services(
     """Services that must be created, recreated or started.
 
     `wanted` is service -> config hash of the new files, `recorded` is service -> (config hash of the files,
-    config hash on the containers) at the last successful start. A container that somebody recreated by hand
-    with another configuration differs in the second.
+    config hash on the containers) at the last successful start. Mostly the two are the same; where Compose
+    hashes differently for each, the record tells which belong together.
     """
     pending = set()
     for service, config_hash in wanted.items():
         mine = [container for container in containers if container.service == service]
-        known_files, known_containers = recorded.get(service, ("", ""))
-        if not mine or config_hash != known_files:
-            pending.add(service)
-        if any(
-            container.config_hash != known_containers or container.status != "running" for container in mine
-        ):
+        as_wanted = [
+            container
+            for container in mine
+            if container.status == "running"
+            and (
+                container.config_hash == config_hash
+                or recorded.get(service) == (config_hash, container.config_hash)
+            )
+        ]
+        if not mine or len(as_wanted) < len(mine):
             pending.add(service)
     return sorted(pending)
 

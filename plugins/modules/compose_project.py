@@ -65,6 +65,12 @@ options:
     type: list
     elements: str
     default: []
+  only_jobs:
+    description:
+      - Run O(jobs) of the new files while the old version serves, and leave everything else as it was; what
+        the jobs need is started. Nothing is run where no service would change.
+    type: bool
+    default: false
   wait_timeout:
     description: Seconds until services that were started must be well.
     type: int
@@ -115,6 +121,11 @@ options:
         default: false
       version: {description: Version of the app that is deployed., type: str, required: true}
       by: {description: Who deploys., type: str, default: ""}
+      migrations:
+        description: Migrations that an earlier call with O(only_jobs) applied for this release.
+        type: list
+        elements: str
+        default: []
       reason: {description: Why an earlier release is wanted back., type: str, default: ""}
       keep: {description: Number of good releases that stay on the host., type: int, default: 5}
 attributes:
@@ -152,6 +163,11 @@ seconds:
 release:
   description: The release that serves now; empty without O(rollout).
   type: str
+  returned: always
+migrations:
+  description: Migrations that the jobs applied.
+  type: list
+  elements: str
   returned: always
 """
 
@@ -194,6 +210,7 @@ ROLLOUT_OPTIONS = {
     "ignore_migrations": {"type": "bool", "default": False},
     "version": {"type": "str", "required": True},
     "by": {"type": "str", "default": ""},
+    "migrations": NAMES,
     "reason": {"type": "str", "default": ""},
     "keep": {"type": "int", "default": 5},
 }
@@ -225,6 +242,7 @@ ARGUMENTS = {
         },
     },
     "jobs": NAMES,
+    "only_jobs": {"type": "bool", "default": False},
     "wait_timeout": {"type": "int", "default": 180},
     "rollout": {"type": "dict", "options": ROLLOUT_OPTIONS},
 }
@@ -251,6 +269,7 @@ def deployed_files(parameters: dict[str, Any]) -> Wanted:
         networks=parameters["networks"],
         checks=parameters["checks"],
         jobs=parameters["jobs"],
+        only_jobs=parameters["only_jobs"],
         timeout=parameters["wait_timeout"],
         plan=Plan.of(rollout) if rollout else None,
         rollout=rollout or {},

@@ -54,6 +54,14 @@ def test_health_and_its_last_output_are_read() -> None:
         pytest.param({"backend": "other"}, RECORDED, [UP], ["backend"], id="the file changed"),
         pytest.param({"backend": "files"}, RECORDED, [], ["backend"], id="the container is gone"),
         pytest.param({"backend": "files"}, {}, [UP], ["backend"], id="never recorded"),
+        pytest.param({"backend": "label"}, {}, [UP], [], id="never recorded, and as it should be"),
+        pytest.param(
+            {"backend": "files"},
+            RECORDED,
+            [UP, replace(UP, config_hash="older")],
+            ["backend"],
+            id="one is older",
+        ),
         pytest.param(
             {"backend": "files"},
             RECORDED,

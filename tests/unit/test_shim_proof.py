@@ -24,6 +24,7 @@ BOTH = {"celery@celery": consuming("default"), "celery@celery-ai": consuming("ai
 @pytest.fixture
 def shim(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setitem(sys.modules, "celery.app.utils", SimpleNamespace(find_app=None))
+    load_shim("soundcheck_env")
     load_shim("soundcheck_overrides")
     return load_shim("soundcheck_proof")
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import soundcheck_env
 from celery.app.utils import find_app
 from soundcheck_overrides import load
 
@@ -51,6 +52,8 @@ def main(names: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
+    # `docker exec` starts it without them, and the app's modules may ask for them before its settings do.
+    soundcheck_env.load()
     app = find_app(os.environ.get("SOUNDCHECK_CELERY_APP", "config"))
     nodes = [f"celery@{name}" for name in names]
     answers = app.control.inspect(destination=nodes, timeout=ANSWER_SECONDS, limit=len(nodes)).active_queues()
