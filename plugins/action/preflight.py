@@ -24,6 +24,7 @@ if _MODULE_UTILS not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_MODULE_UTILS)
 
 from ansible.module_utils.preflight_images import wanted  # noqa: E402
+from ansible.module_utils.preflight_proxy import asked_names  # noqa: E402
 from ansible.module_utils.preflight_rules import (  # noqa: E402
     masked_secrets,
     message,
@@ -210,6 +211,7 @@ def survey_arguments(settings: dict[str, Any]) -> dict[str, Any]:
         "images": list(wanted(settings).values()),
         "probe_registries": source == "registry",
         "urls": urls if isinstance(urls, list) else [],
+        "names": asked_names(settings),
         "archive_directory": settings.get("container_images_archive_directory")
         if source == "archive"
         else None,

@@ -44,7 +44,7 @@ def _service(name: str, description: Mapping[str, Any], digest: str | None) -> d
     if problems:
         raise AnsibleFilterError(f"service {name}: {'; '.join(problems)}")
 
-    service = {key: _literal(value) for key, value in description.items()}
+    service = {key: compose_literal(value) for key, value in description.items()}
     resources: dict[str, Any] = {"limits": {"memory": service.pop("memory")}}
     if (reservation := service.pop("memory_reservation", None)) is not None:
         resources["reservations"] = {"memory": reservation}
@@ -63,12 +63,12 @@ def _service(name: str, description: Mapping[str, Any], digest: str | None) -> d
     return _ordered(service)
 
 
-def _literal(value: Any) -> Any:
+def compose_literal(value: Any) -> Any:
     """The value with `$` doubled, which Compose would otherwise take for a variable."""
     if isinstance(value, Mapping):
-        return {key: _literal(item) for key, item in value.items()}
+        return {key: compose_literal(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_literal(item) for item in value]
+        return [compose_literal(item) for item in value]
     return value.replace("$", "$$") if isinstance(value, str) else value
 
 
@@ -78,7 +78,7 @@ def _ordered(service: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class FilterModule:
-    """Filters of the telemetry project."""
+    """Filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        return {"compose_services": compose_services}
+        return {"compose_services": compose_services, "compose_literal": compose_literal}
