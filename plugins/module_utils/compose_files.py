@@ -145,7 +145,11 @@ def write_state(directory: str, state: RecordedState) -> None:
 
 
 def secret_values(files: list[WantedFile]) -> set[str]:
-    """What must never be printed: the values of secret env files, or the whole of other secret files."""
+    """What must never be printed: the values of secret env files, or the whole of other secret files.
+
+    A value that stands in a file for everyone, such as the name of a host, is none.
+    """
+    public = "\n".join(wanted.content for wanted in files if not wanted.secret)
     values: set[str] = set()
     for wanted in files:
         if not wanted.secret:
@@ -153,7 +157,7 @@ def secret_values(files: list[WantedFile]) -> set[str]:
         for line in wanted.content.splitlines():
             assignment = re.match(r"\s*[A-Za-z_][A-Za-z0-9_]*=(.*)", line)
             value = (assignment.group(1) if assignment else line).strip().strip("'\"")
-            if len(value) >= 6 and not line.lstrip().startswith("#"):
+            if len(value) >= 6 and not line.lstrip().startswith("#") and value not in public:
                 values.add(value)
     return values
 

@@ -90,6 +90,9 @@ class Rollout:
             self.list_upstreams(self.web_names())
             reload = True
         if plan.proxy in pending:
+            if not self.engine.containers([plan.proxy]):
+                # Whoever comes now comes to a web container directly, whose port the proxy may be about to take.
+                self.retire_web()
             self.replace([plan.proxy])
         elif plan.proxy and reload:
             self.reload_proxy()
