@@ -91,7 +91,7 @@ class Rollout:
             reload = True
         if plan.proxy in pending:
             if not self.engine.containers([plan.proxy]):
-                # Whoever comes now comes to a web container directly, whose port the proxy may be about to take.
+                # Whoever comes now comes to a web container directly, whose port the proxy may need.
                 self.retire_web()
             self.replace([plan.proxy])
         elif plan.proxy and reload:
