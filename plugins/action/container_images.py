@@ -1,7 +1,8 @@
 """Work out on the controller what an inventory's images are made of, and hand the rest to the module.
 
 Arguments: `source`, `wanted` (keys), `references` and `versions` (by key), `images_directory`, `app_context`,
-`manifest_directory`, and the module's `ca_bundle`, `archive_directory` and `export_directory`.
+`manifest_directory`, `registry_login` with `registry_password`, and the module's `ca_bundle`,
+`archive_directory` and `export_directory`.
 Build contexts travel only when the host says that something must be built.
 """
 
@@ -70,6 +71,7 @@ class ActionModule(ActionBase):
                 for name in ("ca_bundle", "archive_directory", "export_directory")
                 if arguments.get(name)
             },
+            **registry_arguments(arguments),
         }
         answer = self._execute_module(module_args=module_arguments, task_vars=task_vars)
         if answer.get("needs_contexts"):
@@ -101,6 +103,18 @@ class ActionModule(ActionBase):
         finally:
             self._remove_tmp_path(remote_directory)
         return answer
+
+
+def registry_arguments(arguments: dict[str, Any]) -> dict[str, str]:
+    """The module's view of a login, where there is one."""
+    login = arguments.get("registry_login")
+    if not login:
+        return {}
+    return {
+        "registry_server": str(login["server"]),
+        "registry_username": str(login["username"]),
+        "registry_password": str(arguments["registry_password"]),
+    }
 
 
 def image(key: str, source: str, found: Plan, made: dict[str, Recipe]) -> dict[str, str]:

@@ -1,20 +1,23 @@
 """Refuse a deploy before anything changes, with all its problems in one message.
 
 Templates the inventory's variables on the controller, checks them against the argument specs of every role
-and the rules in module_utils/preflight_*.py, and asks the host once (host_survey). Returns the survey.
+and the rules in module_utils/preflight_*.py, and asks the host once (host_survey), which also takes the
+host's lock for this run; the playbooks give it back. Returns the survey.
 
-Arguments: `survey`, the result of an earlier call in this run. It is returned as it is when the earlier
-deploy steps changed nothing that it tells of (an engine that ran, all images present).
+Arguments: `purpose`, the words that others are told who find the host locked; `survey`, the result of an
+earlier call in this run. It is returned as it is when the earlier deploy steps changed nothing that it tells
+of (an engine that ran, all images present).
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.parameters import DEFAULT_TYPE_VALIDATORS
 from ansible.plugins.action import ActionBase
 
@@ -23,6 +26,17 @@ _MODULE_UTILS = str(Path(__file__).resolve().parents[1] / "module_utils")
 if _MODULE_UTILS not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_MODULE_UTILS)
 
+from ansible.module_utils.deploy_lock import (  # noqa: E402
+    PATH,
+    Lock,
+    Outcome,
+    held,
+    outcome_of,
+    taken_over,
+)
+from ansible.module_utils.deploy_lock_owner import settled as settled_lock  # noqa: E402
+from ansible.module_utils.deploy_lock_owner import this_run  # noqa: E402
+from ansible.module_utils.preflight_hooks import hooks  # noqa: E402
 from ansible.module_utils.preflight_images import wanted  # noqa: E402
 from ansible.module_utils.preflight_rules import (  # noqa: E402
     masked_secrets,
@@ -73,12 +87,17 @@ class ActionModule(ActionBase):
             found += unknown_variables(variables, {name: role["known"] for name, role in roles.items()})
         if truth(settings.get("preflight_require_vault")):
             found += unencrypted(inventory_files(variables))
+        found += hooks(settings, str(variables.get("inventory_dir") or "."), self._tasks)
 
-        survey = self._execute_module(
-            module_name="host_survey", module_args=survey_arguments(settings), task_vars=task_vars
+        lock = (
+            {} if self._task.check_mode else lock_arguments(settings, str(self._task.args.get("purpose", "")))
         )
+        arguments = survey_arguments(settings) | ({"lock": lock} if lock else {})
+        survey = self._execute_module(module_name="host_survey", module_args=arguments, task_vars=task_vars)
         if survey.get("failed"):
             return {**result, **survey}
+        if lock:
+            found += self._locked(lock, outcome_of(survey["lock"]), task_vars)
         images = list(wanted(settings).values())
         survey["images_missing"] = [image for image in images if image not in survey["images_present"]]
 
@@ -88,6 +107,27 @@ class ActionModule(ActionBase):
         for warning in warnings(settings, survey):
             self._display.warning(str(warning))
         return {**result, **survey, "changed": False}
+
+    def _locked(
+        self, lock: dict[str, Any], first: Outcome, task_vars: dict[str, Any] | None
+    ) -> list[Problem]:
+        """Refuse while another run has the host; say so when its lock was taken over."""
+
+        def replace(stale: Lock) -> Outcome:
+            arguments = {**lock, "state": "present", "replaced": asdict(stale)}
+            answer = self._execute_module(
+                module_name="deploy_lock", module_args=arguments, task_vars=task_vars
+            )
+            if answer.get("failed"):
+                raise AnsibleActionFail(answer["msg"])
+            return outcome_of(answer["lock"])
+
+        outcome = settled_lock(first, replace)
+        if not outcome.taken:
+            return [Problem(lock["path"], *held(outcome.found))]
+        if outcome.found:
+            self._display.warning(taken_over(outcome.found, broken=lock["force"]))
+        return []
 
     def _roles(self, in_play: list[str]) -> dict[str, dict[str, Any]]:
         """Specs of every role, and the variables of those that another play runs."""
@@ -111,6 +151,12 @@ class ActionModule(ActionBase):
         return {
             name: option for entry in specs.values() for name, option in (entry.get("options") or {}).items()
         }
+
+    def _tasks(self, path: str) -> Any:
+        try:
+            return self._loader.load_from_file(path)
+        except AnsibleError as error:
+            raise ValueError(str(error)) from error
 
     def _load(self, folder: Path) -> dict[str, Any]:
         files = (
@@ -201,6 +247,17 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
     return value
+
+
+def lock_arguments(settings: dict[str, Any], purpose: str) -> dict[str, Any]:
+    """The lock of the host as this run asks for it."""
+    app = wanted(settings).get("app")
+    what = f"{purpose} of {app}" if app else purpose
+    return {
+        "path": str(settings.get("deploy_lock_path") or PATH),
+        "lock": asdict(this_run(what, actor=str(settings.get("deploy_timeline_actor") or ""))),
+        "force": truth(settings.get("deploy_lock_break")),
+    }
 
 
 def survey_arguments(settings: dict[str, Any]) -> dict[str, Any]:

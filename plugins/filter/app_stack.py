@@ -30,11 +30,13 @@ def worker_command(worker: Mapping[str, Any], celery_app: str, defaults: Mapping
     ]
     if int(options["max_tasks_per_child"]) > 0:
         command.append(f"--max-tasks-per-child={options['max_tasks_per_child']}")
+    if int(options["time_limit"]) > 0:
+        command.append(f"--time-limit={options['time_limit']}")
     return " ".join(command)
 
 
 def env_file(variables: Mapping[str, Any]) -> str:
-    """Lines of a Compose env file; single quotes keep `$` and `#` of a secret literal.
+    """Lines NAME='value' as soundcheck_env reads them, every character of a value literal.
 
     Raises AnsibleFilterError for a value that such a file cannot hold.
     """

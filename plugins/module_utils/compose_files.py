@@ -112,8 +112,8 @@ def write(path: str, wanted: WantedFile) -> None:
 class RecordedService:
     """Config hashes of a service after its last successful start.
 
-    `wanted` is what `docker compose config --hash` says of the files, `running` is the containers' label.
-    The two differ, because only the second resolves env files; each is compared with its own kind.
+    `wanted` is what `docker compose config --hash` says of the files, `running` is the containers' label. The
+    two may differ: only the second resolves env files, for example.
     """
 
     wanted: str

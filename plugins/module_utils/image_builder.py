@@ -92,8 +92,8 @@ class Engine:
             raise ImageError(f"Docker does not answer on this host: {output.strip()}")
         return status == 0
 
-    def pull(self, wanted: Wanted) -> None:
-        status, output = self.docker("pull", "--quiet", wanted.reference)
+    def pull(self, wanted: Wanted, environment: Mapping[str, str] | None = None) -> None:
+        status, output = self.docker("pull", "--quiet", wanted.reference, environment=environment)
         if status != 0:
             advice = self.space(output, 0) or (
                 f"\nName one within reach in container_images_overrides.{wanted.key}, "

@@ -213,9 +213,7 @@ def refusals(
             advice = declared["registry_only"][key]
             sentences.append(f"container_images_source: debian cannot build {key}: {advice}")
         elif key == "app" and source == "registry":
-            sentences.append(
-                "container_images_overrides.app: name the image of your app, which has no default"
-            )
+            sentences.append("app_image: name the repository of your app's image, and its tag in app_version")
         elif key == "app":
             sentences.append("container_images_app_context: no such folder to build the app's image from")
         elif source == "archive":

@@ -6,13 +6,15 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 
+from ansible.module_utils.preflight_settings import absent_secret
 from ansible.module_utils.preflight_values import Problem, Settings, Survey, truth, version
 
 # The reference grammar of the OCI distribution specification, without the upper limits of length.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::[0-9]+)?"
+TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 REFERENCE = re.compile(
-    rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*(?::(?P<tag>\w[\w.-]{{0,127}}))?(?P<digest>@sha256:[0-9a-f]{{64}})?"
+    rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*(?::(?P<tag>{TAG}))?(?P<digest>@sha256:[0-9a-f]{{64}})?"
 )
 
 # Image -> (first version that is not affected, last day of support). Dates: the projects' own announcements.
@@ -50,6 +52,45 @@ def wanted(settings: Settings) -> dict[str, str]:
     return {str(key): str(references[key]) for key in keys if key in references}
 
 
+def app(settings: Settings, survey: Survey) -> Iterator[Problem]:
+    """The version names the app's image and the release: a deploy must say which it brings."""
+    keys = settings.get("container_images_wanted")
+    if not isinstance(keys, list) or "app" not in keys:
+        return
+    version_wanted = settings.get("app_version")
+    production = truth(settings.get("preflight_production"))
+    if version_wanted in (None, ""):
+        if production or _named_by_version(settings):
+            remedy = "name the version to deploy, the tag of the app's image: -e app_version=..."
+            yield Problem("app_version", "is not set", remedy)
+    elif isinstance(version_wanted, float):
+        found = f"YAML reads {version_wanted} as a number, and 1.10 as 1.1"
+        yield Problem("app_version", found, "write it between quotes")
+    elif not re.fullmatch(TAG, str(version_wanted)):
+        remedy = "use letters, digits, `.`, `-` and `_`"
+        yield Problem("app_version", f"`{version_wanted}` is no tag of an image", remedy)
+    elif production and str(version_wanted).lower() == "latest":
+        found = f"`{version_wanted}` is another image tomorrow"
+        yield Problem("app_version", found, "name a tag that never moves")
+    if _named_by_version(settings):
+        match = REFERENCE.fullmatch(str(settings["app_image"]))
+        if match is None or match["tag"] or match["digest"]:
+            found = f"`{settings['app_image']}` is no repository of an image"
+            remedy = "write [registry/]name in lower case; its tag is app_version"
+            yield Problem("app_image", found, remedy)
+
+
+def _named_by_version(settings: Settings) -> bool:
+    """Whether the app's image is `app_image` with the tag `app_version`."""
+    return bool(settings.get("app_image")) and _app_from_registry(settings)
+
+
+def _app_from_registry(settings: Settings) -> bool:
+    overrides = settings.get("container_images_overrides")
+    overridden = isinstance(overrides, Mapping) and overrides.get("app")
+    return settings.get("container_images_source") == "registry" and not overridden
+
+
 def absent(settings: Settings, survey: Survey) -> Iterator[Problem]:
     """Images that this inventory wants and its source does not offer."""
     keys = settings.get("container_images_wanted")
@@ -68,6 +109,12 @@ def absent(settings: Settings, survey: Survey) -> Iterator[Problem]:
         # An unknown collector is refused for its name.
         if key in offered or (key == settings.get("collector") and key not in COLLECTORS):
             continue
+        if key == "app" and _app_from_registry(settings):
+            # Without its version the image has no reference either, which `app` refuses.
+            if not settings.get("app_image"):
+                remedy = "set it to the repository of your app's image, such as registry.example.com/music"
+                yield Problem("app_image", "is not set", remedy)
+            continue
         remedy = f"name one in container_images_overrides.{key}"
         variable = "collector" if key in COLLECTORS else f"container_images_overrides.{key}"
         yield Problem(variable, f"container_images_source {source} has no image `{key}`", remedy)
@@ -79,6 +126,8 @@ def references(settings: Settings, survey: Survey) -> Iterator[Problem]:
         variable = f"container_images_overrides.{key}"
         chosen = isinstance(overrides, Mapping) and key in overrides
         if settings.get("container_images_source") != "registry" and not chosen:
+            continue
+        if key == "app" and _named_by_version(settings):
             continue
         match = REFERENCE.fullmatch(reference)
         if match is None:
@@ -92,6 +141,21 @@ def references(settings: Settings, survey: Survey) -> Iterator[Problem]:
                 yield Problem(variable, f"`{reference}` has no tag", "name a tag or digest that never moves")
             elif match["tag"] == "latest":
                 yield Problem(variable, f"`{reference}`", "name a tag or digest that never moves")
+
+
+def registry_login(settings: Settings, survey: Survey) -> Iterator[Problem]:
+    """A login needs a server that images can begin with, and a password of the registry's own length."""
+    login = settings.get("container_images_registry_login")
+    if not isinstance(login, Mapping):
+        return
+    server = str(login.get("server", "registry.example.com"))
+    if not re.fullmatch(_HOST, server):
+        remedy = "write its name as images begin with it, without https:// and path"
+        yield Problem("container_images_registry_login.server", f"`{server}`", remedy)
+    if login.get("username") == "":
+        yield Problem("container_images_registry_login.username", "is empty", "name the user, or its token")
+    if (problem := absent_secret(settings, "vault_registry_password")) is not None:
+        yield problem
 
 
 def end_of_life(settings: Settings, survey: Survey) -> Iterator[tuple[str, Problem]]:
@@ -174,4 +238,4 @@ def compatibility(settings: Settings, survey: Survey) -> Iterator[Problem]:
         )
 
 
-CHECKS = (absent, references, refused_end_of_life, compatibility)
+CHECKS = (app, absent, references, registry_login, refused_end_of_life, compatibility)

@@ -20,6 +20,10 @@ from ansible.module_utils.preflight_values import (
 
 # Services of the app project that are not workers: a worker of the same name would replace one.
 RESERVED = {"backend", "celery-beat", "rabbitmq", "postgres", "flower", "check", "migrate", "proxy"}
+# Pools that end a task at its time limit.
+LIMITING_POOLS = {"prefork", "gevent"}
+# RabbitMQ's consumer_timeout, unless its configuration says otherwise.
+UNACKNOWLEDGED_SECONDS = 1800
 AT_LEAST_ONE = (
     "app_stack_backend_workers",
     "app_stack_backend_max_requests",
@@ -58,6 +62,7 @@ def workers(settings: Settings) -> Iterator[Problem]:
         concurrency = integer(worker.get("concurrency", 1))
         if concurrency is not None and concurrency < 1:
             yield Problem(f"{path}.concurrency", str(concurrency), "set it to 1 or more")
+        yield from _worker_times(path, worker, settings.get("app_stack_worker_stop_seconds"))
         yield from _service_name(f"{path}.name", worker.get("name"))
     extra = dicts(settings.get("app_stack_extra_services"))
     for index, service in enumerate(extra):
@@ -71,6 +76,26 @@ def workers(settings: Settings) -> Iterator[Problem]:
                 f"{times} services are named `{name}`",
                 "give each its own name",
             )
+
+
+def _worker_times(path: str, worker: Mapping[str, Any], default_stop: object) -> Iterator[Problem]:
+    """A worker that is stopped must have the time that its tasks may take."""
+    stop = integer(worker.get("stop_seconds", default_stop))
+    limit = integer(worker.get("time_limit", 0))
+    if limit is not None and limit < 0:
+        yield Problem(f"{path}.time_limit", str(limit), "set it to 0, for none, or more")
+    elif limit and str(worker.get("pool", "prefork")) not in LIMITING_POOLS:
+        found = f"{limit}, and Celery's pool {worker['pool']} ends no task"
+        yield Problem(f"{path}.time_limit", found, f"remove it, or use {_listed(LIMITING_POOLS)}")
+    if limit and truth(worker.get("acks_late", False)) and limit > UNACKNOWLEDGED_SECONDS:
+        found = f"{limit}, and RabbitMQ gives a task to another worker after {UNACKNOWLEDGED_SECONDS} s"
+        remedy = f"set it to {UNACKNOWLEDGED_SECONDS} or less, or acks_late to false"
+        yield Problem(f"{path}.time_limit", f"{found} without its acknowledgement", remedy)
+    if stop is not None and stop < 1:
+        yield Problem(f"{path}.stop_seconds", str(stop), "set it to 1 or more")
+    elif stop is not None and limit is not None and stop < limit:
+        found = f"{stop} s, but its tasks may take {limit} s (time_limit): a deploy would kill them"
+        yield Problem(f"{path}.stop_seconds", found, f"set it to {limit} or more")
 
 
 def _service_name(variable: str, name: object) -> Iterator[Problem]:

@@ -36,6 +36,15 @@ options:
       - Tar file of the build contexts.
       - Without it nothing is built and RV(needs_contexts) says what is missing.
     type: path
+  registry_server:
+    description: Registry to log in to before an image is pulled from it; without it nothing is logged in to.
+    type: str
+  registry_username:
+    description: User of O(registry_server).
+    type: str
+  registry_password:
+    description: Password or token of O(registry_username).
+    type: str
   ca_bundle:
     description: File of certificates for downloads during a build; no part of any image.
     type: path
@@ -87,6 +96,7 @@ from ansible.module_utils.image_builder import (
     stale_archives,
     write_manifest,
 )
+from ansible.module_utils.registry_login import RegistryLogin
 
 IMAGE_OPTIONS = {
     "key": {"type": "str", "required": True},
@@ -106,10 +116,25 @@ class Images:
         self.recipes: list[dict[str, str]] = module.params["recipes"]
         self.ca_bundle: str = module.params["ca_bundle"] or ""
         self.actions: list[str] = []
+        self.login: RegistryLogin | None = None
+        if server := module.params["registry_server"]:
+            user, password = module.params["registry_username"], module.params["registry_password"]
+            self.login = RegistryLogin(self.run_with, server, user, password)
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str, str]:
         status, out, err = self.module.run_command(list(command), environ_update=dict(environment))
         return status, out, err
+
+    def run_with(
+        self, command: Sequence[str], environment: Mapping[str, str], given: str
+    ) -> tuple[int, str, str]:
+        status, out, err = self.module.run_command(
+            list(command), environ_update=dict(environment), data=given
+        )
+        return status, out, err
+
+    def pull(self, image: Wanted) -> None:
+        self.engine.pull(image, self.login.environment(image.reference) if self.login else None)
 
     def act(self, what: str, reference: str, function: Callable[..., None], *arguments: object) -> None:
         started = time.monotonic()
@@ -129,7 +154,7 @@ class Images:
             return [recipe["key"] for recipe in recipes]
         for image in missing:
             if image.how == "pull":
-                self.act("pulled", image.reference, self.engine.pull, image)
+                self.act("pulled", image.reference, self.pull, image)
             elif image.how == "load":
                 directory = self.module.params["archive_directory"]
                 self.act("loaded", image.reference, self.engine.load, image, directory)
@@ -224,10 +249,14 @@ def main() -> None:
                 },
             },
             "contexts": {"type": "path"},
+            "registry_server": {"type": "str"},
+            "registry_username": {"type": "str"},
+            "registry_password": {"type": "str", "no_log": True},
             "ca_bundle": {"type": "path"},
             "archive_directory": {"type": "path"},
             "export_directory": {"type": "path"},
         },
+        required_together=[["registry_server", "registry_username", "registry_password"]],
         supports_check_mode=True,
     )
     images = Images(module)
@@ -244,6 +273,9 @@ def main() -> None:
         module.fail_json(
             msg=str(error), changed=bool(images.actions), actions=images.actions, needs_contexts=[]
         )
+    finally:
+        if images.login:
+            images.login.end()
     module.exit_json(changed=bool(images.actions), actions=images.actions, needs_contexts=needs)
 
 

@@ -7,7 +7,7 @@ short_description: Learn in one round trip what a deploy needs to know of a host
 description:
   - Reads the operating system, memory, disks, listening ports and the Docker engine of a host.
   - Stands in for Ansible's own facts, which cost a round trip and hold neither ports nor images.
-  - Changes nothing. Needs root to see which process holds a port.
+  - Changes nothing, but takes O(lock) when it is given. Needs root to see which process holds a port.
 options:
   images:
     description: Image references that the deploy will use.
@@ -35,8 +35,15 @@ options:
     description: Seconds until an address counts as unreachable.
     type: int
     default: 5
+  lock:
+    description: The lock of this host to take in the same trip, with the options of the module deploy_lock.
+    type: dict
+    options:
+      path: {description: File of the lock., type: path, required: true}
+      lock: {description: This run., type: dict, required: true}
+      force: {description: Take the lock whoever has it., type: bool, default: false}
 attributes:
-  check_mode: {support: full, description: Changes nothing in either mode.}
+  check_mode: {support: full, description: Takes no lock; all else is the same.}
   diff_mode: {support: none, description: There is nothing to show.}
 author: Soundcheck
 """
@@ -96,6 +103,10 @@ projects:
   description: Compose project to service to C(image), C(containers) and C(running).
   type: dict
   returned: always
+lock:
+  description: Whether the lock was C(taken), and the lock of another run that was C(found).
+  type: dict
+  returned: when O(lock) is given
 systemd: {description: Whether systemd runs this host., type: bool, returned: always}
 time: {description: The host's clock in seconds since 1970., type: int, returned: always}
 probes:
@@ -112,10 +123,12 @@ archives:
 import os
 import shutil
 import time
+from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils import survey_docker
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.deploy_lock import lock_of, take
 from ansible.module_utils.survey_parse import listeners, meminfo, os_release, registry_of
 from ansible.module_utils.survey_probe import probe
 
@@ -201,6 +214,18 @@ def addresses(parameters: dict[str, Any], missing: list[str], docker: dict[str, 
     return urls
 
 
+def take_lock(module: AnsibleModule) -> dict[str, Any]:
+    """The key `lock` of the survey, or nothing where no lock is asked for."""
+    asked = module.params["lock"]
+    if not asked or module.check_mode:
+        return {}
+    try:
+        outcome = take(asked["path"], lock_of(asked["lock"]), force=asked["force"])
+    except OSError as error:
+        module.fail_json(msg=f"{asked['path']}: the lock of this host: {error}")
+    return {"lock": asdict(outcome)}
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -210,10 +235,19 @@ def main() -> None:
             "urls": {"type": "list", "elements": "str", "default": []},
             "archive_directory": {"type": "path"},
             "probe_timeout": {"type": "int", "default": 5},
+            "lock": {
+                "type": "dict",
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "lock": {"type": "dict", "required": True},
+                    "force": {"type": "bool", "default": False},
+                },
+            },
         },
         supports_check_mode=True,
     )
     parameters = module.params
+    lock = take_lock(module)
     found = survey_docker.survey(parameters["images"])
     docker = found["docker"]
     missing = [image for image in parameters["images"] if image not in found["images_present"]]
@@ -238,6 +272,7 @@ def main() -> None:
         time=int(time.time()),
         probes=probe(addresses(parameters, missing, docker), docker["proxies"], parameters["probe_timeout"]),
         archives=archives(parameters["archive_directory"]),
+        **lock,
     )
 
 

@@ -12,7 +12,7 @@ from ansible.errors import AnsibleFilterError
 
 from plugins.filter import app_stack
 
-DEFAULTS = {"pool": "prefork", "max_tasks_per_child": 0, "prefetch": 1}
+DEFAULTS = {"pool": "prefork", "max_tasks_per_child": 0, "prefetch": 1, "time_limit": 0}
 
 
 def test_worker_command_is_the_guides_with_queues_and_a_stable_node_name() -> None:
@@ -34,6 +34,7 @@ def test_worker_command_is_the_guides_with_queues_and_a_stable_node_name() -> No
         ({"max_tasks_per_child": 100}, "--max-tasks-per-child=100"),
         ({"pool": "threads", "concurrency": 8}, "--concurrency=8 --pool=threads"),
         ({"prefetch": 4}, "--prefetch-multiplier=4"),
+        ({"time_limit": 600}, "--time-limit=600"),
     ],
 )
 def test_each_option_of_a_worker_reaches_its_command_line(options: dict[str, Any], words: str) -> None:

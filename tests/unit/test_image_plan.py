@@ -179,7 +179,7 @@ REFUSALS: list[tuple[str, list[str], str]] = [
         ["alloy"],
         "container_images_source: debian cannot build alloy: choose `collector: prometheus_agent`",
     ),
-    ("registry", ["app"], "container_images_overrides.app: name the image of your app, which has no default"),
+    ("registry", ["app"], "app_image: name the repository of your app's image, and its tag in app_version"),
     ("debian", ["app"], "container_images_app_context: no such folder to build the app's image from"),
     ("archive", ["alloy"], "container_images_export_directory: /x/images.json names no alloy; "),
     ("debian", ["nginx"], "container_images_wanted: there is no image `nginx`"),

@@ -85,6 +85,18 @@ def test_registry_has_no_app() -> None:
     )
 
 
+def test_the_version_is_the_tag_of_the_apps_image() -> None:
+    settings: dict[str, Any] = {**REGISTERED, "app_image": "registry.example.com/music"}
+    references = variable("container_images_refs", **settings, app_version="2026-11-01")
+    assert references["app"] == "registry.example.com/music:2026-11-01"
+    assert "app" not in variable("container_images_refs", **settings, app_version="")
+    chosen = {"app": "registry.example.com/music@sha256:0"}
+    overridden = variable(
+        "container_images_refs", **settings, app_version="2", container_images_overrides=chosen
+    )
+    assert overridden["app"] == chosen["app"]
+
+
 # --- debian --------------------------------------------------------------------------------------------
 
 

@@ -51,15 +51,16 @@ PLAY = """---
 """
 
 
-def deploy(folder: Path, **changes: Any) -> str:
+def deploy(folder: Path, *options: str, **changes: Any) -> str:
     """Run the role against this machine; the inventory's values as changed, None leaves one out."""
+    options = options or ("--check",)
     variables = {name: value for name, value in {**INVENTORY, **changes}.items() if value is not None}
-    (folder / "group_vars").mkdir()
+    (folder / "group_vars").mkdir(exist_ok=True)
     (folder / "group_vars" / "all.yml").write_text(json.dumps(variables), encoding="utf-8")
     (folder / "hosts").write_text("server\n", encoding="utf-8")
     (folder / "play.yml").write_text(PLAY, encoding="utf-8")
     done = subprocess.run(
-        ["ansible-playbook", "-i", str(folder / "hosts"), str(folder / "play.yml"), "--check"],
+        ["ansible-playbook", "-i", str(folder / "hosts"), str(folder / "play.yml"), *options],
         env={
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -94,6 +95,7 @@ def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
         app_stack_allowed_hosts="{{ [my_domain] }}",
         vault_django_secret_key=None,
         vault_rabbitmq_password="changeme",
+        deploy_hooks={"post_deploi": "x.yml", "on_failure": "nowhere.yml"},
     )
     for expected in (
         "problems, nothing was changed:",
@@ -108,6 +110,8 @@ def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
         "my_domain: is not set but needed by app_stack_allowed_hosts",
         "vault_django_secret_key: is not set; set it in the vault file",
         "vault_rabbitmq_password: is still a placeholder",
+        "deploy_hooks.post_deploi: is not a key of deploy_hooks; did you mean post_deploy?",
+        f"deploy_hooks.on_failure: there is no file `{tmp_path}/nowhere.yml`",
     ):
         assert expected in output, output
     assert "metric_catalogue_external_labels" not in output
@@ -143,6 +147,35 @@ def test_half_a_contact_point_is_refused_and_its_secrets_do_not_show(tmp_path: P
         assert expected in output, output
     assert SECRET not in output
     assert "Traceback" not in output
+
+
+LOCK = {
+    **{"holder": "bob@ci-7", "controller": "ci-7", "pid": 12, "pid_started": "99"},
+    **{"since": "2026-11-24 20:01:00 UTC", "what": "deploy of music:2"},
+}
+
+
+def test_a_host_that_another_run_has_is_refused_with_all_else_that_is_wrong(tmp_path: Path) -> None:
+    lock = tmp_path / "deploy.lock"
+    lock.write_text(json.dumps(LOCK), encoding="utf-8")
+
+    output = deploy(tmp_path, "--diff", deploy_lock_path=str(lock), locale="de")
+
+    assert "2 problems, nothing was changed:" in output, output
+    assert f"{lock}: bob@ci-7 deploys to this host since 2026-11-24 20:01:00 UTC: deploy of music:2" in output
+    assert json.loads(lock.read_text("utf-8")) == LOCK
+    assert "changed=0" in output
+
+
+def test_the_survey_takes_the_lock_and_a_check_does_not(tmp_path: Path) -> None:
+    lock = tmp_path / "soundcheck" / "deploy.lock"
+    deploy(tmp_path, "--check", deploy_lock_path=str(lock))
+    assert not lock.exists()
+
+    output = deploy(tmp_path, "--diff", deploy_lock_path=str(lock), preflight_purpose="test")
+
+    assert json.loads(lock.read_text("utf-8"))["what"] == "test", output
+    assert "changed=0" in output
 
 
 def test_alerts_that_reach_nobody_are_reported(tmp_path: Path) -> None:

@@ -42,14 +42,20 @@ def sound_settings() -> dict[str, Any]:
             "celery_exporter": "0.12.2",
             "alloy": "1.18.1",
         },
+        "app_image": "registry.example.com/music",
+        "app_version": "2026-11-01",
         "app_stack_directory": "/opt/soundcheck/app",
         "app_stack_backend_port": 8000,
         "app_stack_backend_workers": 3,
         "app_stack_backend_memory": "600M",
         "app_stack_workers": [
             {"name": "celery", "queues": ["default"], "concurrency": 2, "memory": "512M"},
-            {"name": "celery-ai", "queues": ["ai_queue"], "concurrency": 1, "memory": "1024M"},
+            {
+                **{"name": "celery-ai", "queues": ["ai_queue"], "concurrency": 1, "memory": "1024M"},
+                **{"acks_late": True, "time_limit": 600, "stop_seconds": 630},
+            },
         ],
+        "app_stack_worker_stop_seconds": 60,
         "app_stack_extra_services": [],
         "app_stack_task_routes": {
             "music.tasks.ai_music.generate_music_task": {"queue": "ai_queue"},
@@ -187,6 +193,26 @@ SETTINGS_REFUSED = [
     (
         {"app_stack_extra_services": [{"name": "celery", "command": "x", "memory": "64M"}]},
         "app_stack_workers: 2 services are named `celery`",
+    ),
+    # times of workers
+    (
+        {"app_stack_workers/1/stop_seconds": 599},
+        "app_stack_workers[1].stop_seconds: 599 s, but its tasks may take 600 s (time_limit): a deploy would "
+        "kill them; set it to 600 or more",
+    ),
+    (
+        {"app_stack_workers/1/stop_seconds": None},
+        "app_stack_workers[1].stop_seconds: 60 s, but its tasks may take 600 s (time_limit)",
+    ),
+    ({"app_stack_workers/0/stop_seconds": 0}, "app_stack_workers[0].stop_seconds: 0; set it to 1 or more"),
+    ({"app_stack_workers/0/time_limit": -1}, "app_stack_workers[0].time_limit: -1; set it to 0, for none"),
+    (
+        {"app_stack_workers/1/pool": "threads"},
+        "app_stack_workers[1].time_limit: 600, and Celery's pool threads ends no task; remove it, or",
+    ),
+    (
+        {"app_stack_workers/1/time_limit": 3600, "app_stack_workers/1/stop_seconds": 3600},
+        "app_stack_workers[1].time_limit: 3600, and RabbitMQ gives a task to another worker after 1800 s",
     ),
     ({"app_stack_backend_workers": 0}, "app_stack_backend_workers: 0"),
     ({"grafana_cloud_active_series_limit": 0}, "grafana_cloud_active_series_limit: 0; set it to 1 or more"),
@@ -372,10 +398,102 @@ def test_a_moving_or_malformed_image_is_refused_in_production(
     key: str, reference: str, expected: str
 ) -> None:
     """T12"""
-    settings = changed(sound_settings(), {f"container_images_refs/{key}": reference})
+    settings = changed(
+        sound_settings(),
+        {f"container_images_refs/{key}": reference, f"container_images_overrides/{key}": reference},
+    )
     (problem,) = refusals(settings, {**sound_survey(), "images_present": [reference]})
     assert problem.startswith(f"container_images_overrides.{key}: `{reference}`")
     assert expected in problem
+
+
+REGISTRY_LOGIN = {
+    "container_images_registry_login": {"server": "registry.example.com", "username": "deploy"},
+    "vault_registry_password": "short",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        (
+            {"vault_registry_password": None},
+            ["vault_registry_password: is not set; set it in the vault file"],
+        ),
+        ({"vault_registry_password": "changeme"}, ["vault_registry_password: is still a placeholder"]),
+        (
+            {"container_images_registry_login/server": "https://registry.example.com"},
+            ["container_images_registry_login.server: `https://registry.example.com`; write its name"],
+        ),
+        ({"container_images_registry_login/server": "registry.example.com:5000"}, []),
+        (
+            {"container_images_registry_login/username": ""},
+            ["container_images_registry_login.username: is empty"],
+        ),
+    ],
+    ids=str,
+)
+def test_half_a_registry_login_is_refused(changes: dict[str, Any], expected: list[str]) -> None:
+    """Bad input. Somebody else's registry chooses how long its tokens are."""
+    found = refusals(changed({**sound_settings(), **copy.deepcopy(REGISTRY_LOGIN)}, changes), sound_survey())
+    assert [problem[: len(start)] for problem, start in zip(found, expected, strict=True)] == expected
+
+
+VERSIONS_OF_THE_APP_REFUSED = [
+    (
+        {"app_version": ""},
+        "app_version: is not set; name the version to deploy, the tag of the app's image: -e",
+    ),
+    ({"app_version": None}, "app_version: is not set"),
+    # The version names the release, whatever names the image.
+    ({"app_version": "", "container_images_overrides": {"app": f"music{DIGEST}"}}, "app_version: is not set"),
+    ({"app_version": "", "container_images_source": "archive"}, "app_version: is not set"),
+    (
+        {"app_version": "latest"},
+        "app_version: `latest` is another image tomorrow; name a tag that never moves",
+    ),
+    ({"app_version": "Latest"}, "app_version: `Latest` is another image tomorrow"),
+    ({"app_version": "../1"}, "app_version: `../1` is no tag of an image; use letters, digits"),
+    (
+        {"app_version": 1.1},
+        "app_version: YAML reads 1.1 as a number, and 1.10 as 1.1; write it between quotes",
+    ),
+    (
+        {"app_image": "registry.example.com/music:1"},
+        "app_image: `registry.example.com/music:1` is no repository",
+    ),
+    ({"app_image": f"registry.example.com/music{DIGEST}"}, "app_image: `registry.example.com/music@sha256"),
+    ({"app_image": "registry.example.com/Music"}, "app_image: `registry.example.com/Music` is no repository"),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"), VERSIONS_OF_THE_APP_REFUSED, ids=lambda value: str(value)[:60]
+)
+def test_a_version_that_names_no_release_is_refused(changes: dict[str, Any], expected: str) -> None:
+    """Bad input, T12"""
+    survey = {**sound_survey(), "archives": {"directory": "/srv", "exists": True, "files": ["app.tar"]}}
+    (problem,) = refusals(changed(sound_settings(), changes), survey)
+    assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        ({"app_version": "latest"}, []),
+        ({"app_version": ""}, ["app_version: is not set"]),
+        ({"app_version": "", "container_images_source": "debian"}, []),
+        ({"app_version": "a b", "container_images_source": "debian"}, ["app_version: `a b` is no tag"]),
+    ],
+    ids=str,
+)
+def test_outside_production_a_version_is_needed_where_it_names_the_image(
+    changes: dict[str, Any], refused: list[str]
+) -> None:
+    settings = changed(sound_settings(), {"preflight_production": False, **changes})
+    found = refusals(settings, sound_survey())
+    assert [problem[: len(expected)] for problem, expected in zip(found, refused, strict=True)] == refused
 
 
 def test_outside_production_only_malformed_images_are_refused() -> None:
@@ -383,6 +501,8 @@ def test_outside_production_only_malformed_images_are_refused() -> None:
         sound_settings(),
         {
             "preflight_production": False,
+            "app_version": "latest",
+            "container_images_overrides": {"app": "music"},
             "container_images_refs/app": "music",
             "container_images_refs/rabbitmq": "rabbitmq:latest",
             "container_images_versions/rabbitmq": "3.13",
@@ -485,12 +605,9 @@ def test_without_docker_engine_a_silent_docker_is_refused(installed: bool, expec
 
 def test_an_image_that_the_source_lacks_is_refused() -> None:
     """The app has no default image, and Debian's packages hold neither of Grafana's collectors."""
-    settings = changed(sound_settings(), {"container_images_refs/app": None})
+    settings = changed(sound_settings(), {"container_images_refs/app": None, "app_image": None})
     (problem,) = refusals(settings, sound_survey())
-    assert problem == (
-        "container_images_overrides.app: container_images_source registry has no image `app`; "
-        "name one in container_images_overrides.app"
-    )
+    assert problem.startswith("app_image: is not set; set it to the repository of your app's image")
     settings = changed(
         sound_settings(), {"container_images_refs/alloy": None, "container_images_source": "debian"}
     )

@@ -132,6 +132,23 @@ def test_g1_6_t5_routes_queue_and_events(shim: ModuleType) -> None:
     assert "soundcheck_canary" in changed["CELERY_IMPORTS"]
 
 
+def test_tasks_are_acknowledged_late_in_the_worker_that_asks_for_it(shim: ModuleType) -> None:
+    """A killed worker's task returns to its queue; a lost connection does not run it twice at once."""
+    asked = overridden(shim, app_settings(), {"SOUNDCHECK_ACKS_LATE": "true"})
+    assert asked["CELERY_TASK_ACKS_LATE"] is True
+    assert asked["CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS"] is True
+    assert "CELERY_TASK_REJECT_ON_WORKER_LOST" not in asked, "a task that kills its process would never end"
+
+    own = app_settings(CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS=False)
+    kept = overridden(shim, own, {"SOUNDCHECK_ACKS_LATE": "true"})
+    assert kept["CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS"] is False
+
+
+@pytest.mark.parametrize("environ", [{}, {"SOUNDCHECK_ACKS_LATE": "false"}])
+def test_other_processes_keep_the_apps_own_acknowledgement(shim: ModuleType, environ: dict[str, str]) -> None:
+    assert "CELERY_TASK_ACKS_LATE" not in overridden(shim, app_settings(CELERY_TASK_ACKS_LATE=True), environ)
+
+
 def test_another_celery_namespace(shim: ModuleType) -> None:
     changed = overridden(
         shim, app_settings(QUEUE_IMPORTS=("own.tasks",)), {"SOUNDCHECK_CELERY_NAMESPACE": "QUEUE"}

@@ -21,7 +21,9 @@ TELEMETRY = {
 
 
 def command(server: Server, service: str) -> str:
-    return " ".join(server.containers()[service]["Config"]["Cmd"])
+    """The guide's command, without the program that brings it its secrets."""
+    words = " ".join(server.containers()[service]["Config"]["Cmd"])
+    return words.removeprefix("python -m soundcheck_env ")
 
 
 def processes(server: Server, service: str, pattern: str) -> int:

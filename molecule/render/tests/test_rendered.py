@@ -59,9 +59,9 @@ def test_python_is_python(path: str) -> None:
     ast.parse(text(path))
 
 
-@pytest.mark.parametrize("path", [path for name in ("*.env", ".env.*") for path in found(name)])
-def test_env_files_are_assignments_that_others_cannot_read(path: str) -> None:
-    assert (RENDERED / path).stat().st_mode & 0o777 == 0o600
+@pytest.mark.parametrize("path", [path for name in (".env.*", "environment") for path in found(name)])
+def test_environments_are_assignments_that_others_cannot_read(path: str) -> None:
+    assert (RENDERED / path).stat().st_mode & 0o777 in {0o400, 0o440}
     lines = [line for line in text(path).splitlines() if line.strip() and not line.startswith("#")]
     assert lines
     assert all(line.partition("=")[0].isidentifier() for line in lines)

@@ -102,7 +102,7 @@ def union(*lists: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(entry for entries in lists for entry in entries))
 
 
-def celery(current: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+def celery(current: Mapping[str, Any], config: Mapping[str, Any], *, acks_late: bool) -> dict[str, Any]:
     """Celery's settings by their plain lower-case names; `current` are the app's own."""
     settings: dict[str, Any] = {
         "task_routes": config["task_routes"],
@@ -131,6 +131,14 @@ def celery(current: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, A
         for kind in ("control", "event"):
             settings[f"{kind}_queue_exclusive"] = True
             settings[f"{kind}_queue_durable"] = False
+    if acks_late:
+        # The task of a worker that is killed returns to its queue. Not so that of a pool process which dies
+        # alone (task_reject_on_worker_lost): a task that needs too much memory would come back for ever.
+        settings["task_acks_late"] = True
+        # A lost connection returns the task as well: going on here would run it twice at the same time.
+        settings["worker_cancel_long_running_tasks_on_connection_loss"] = current.get(
+            "worker_cancel_long_running_tasks_on_connection_loss", True
+        )
     return settings
 
 
@@ -156,6 +164,7 @@ def overrides(
     own_celery = {name.removeprefix(prefix).lower(): app[name] for name in app if name.startswith(prefix)}
     # Nobody waits for a job; a migration that builds an index may well take longer than a request.
     time_limit = environ.get("SOUNDCHECK_ROLE") != "job"
+    acks_late = environ.get("SOUNDCHECK_ACKS_LATE") == "true"
     databases = {
         alias: {**entry, "ENGINE": ENGINES.get(entry.get("ENGINE", ""), entry.get("ENGINE", ""))}
         for alias, entry in app["DATABASES"].items()
@@ -175,5 +184,8 @@ def overrides(
         "SECURE_REDIRECT_EXEMPT": union(app.get("SECURE_REDIRECT_EXEMPT", ()), [r"^metrics$"]),
         "PROMETHEUS_LATENCY_BUCKETS": tuple(float(bucket) for bucket in config["latency_buckets"]),
         "SOUNDCHECK_BEAT_BASE": own_celery.get("beat_scheduler", "celery.beat:PersistentScheduler"),
-        **{prefix + name.upper(): value for name, value in celery(own_celery, config).items()},
+        **{
+            prefix + name.upper(): value
+            for name, value in celery(own_celery, config, acks_late=acks_late).items()
+        },
     }
