@@ -186,3 +186,145 @@ def test_a_task_of_a_killed_worker_is_done_by_the_next(server: Server, table: Ta
     assert words_of(server, "celery-ai", task).count("received") == 2
     assert after.get("failure", 0) == before.get("failure", 0)
     all_healthy(server)
+
+
+def failed_tasks(server: Server, task_name: str) -> dict[str, float]:
+    """Exception to number of failures."""
+    samples = server.query(f'sum by (exception) (celery_task_failed_total{{task_name="{task_name}"}})')
+    return {sample.labels["exception"]: sample.value for sample in samples}
+
+
+def test_a_task_over_its_memory_limit_ends_alone(server: Server, table: Table) -> None:
+    """G6.2: with the limit that the guide began with; the worker lives on, and the failure has a name."""
+    before = failed_tasks(server, AI_TASK).get("WorkerLostError", 0.0)
+    identities = server.identities()
+    container = server.containers()["celery-ai"]["Id"]
+    server.run(f"docker update --memory {LIMIT} --memory-swap {LIMIT} {container}")
+    try:
+        task = make_music(server, stamp("large"), megabytes=TOO_MUCH, seconds=2)
+        logs = eventually(
+            lambda: server.compose("app", "logs --no-color --tail 100 celery-ai"),
+            lambda found: "WorkerLostError" in found,
+            60,
+        )
+        after = make_music(server, stamp("small"))
+        done = eventually(
+            lambda: words_of(server, "celery-ai", after), lambda found: "succeeded" in found, 60
+        )
+    finally:
+        server.run(f"docker update --memory 1024M --memory-swap 2048M {container}")
+    counted = eventually(
+        lambda: failed_tasks(server, AI_TASK).get("WorkerLostError", 0.0), lambda found: found > before, 60
+    )
+    fired = eventually(
+        lambda: server.query(f'ALERTS{{alertname="Task Killed", task_name="{AI_TASK}"}}'), bool, 90
+    )
+
+    table.add(
+        f"AI task over its memory limit ({TOO_MUCH} MB of {LIMIT})",
+        f"its process was killed, the next task {done[-1]}; counted as WorkerLostError"
+        f" {counted - before:+.0f}; alert {'fired' if fired else 'silent'}",
+    )
+    # The log names the signal, and by its id the task.
+    assert re.search(rf"{task}.*signal 9 \(SIGKILL\)|signal 9 \(SIGKILL\)", logs)
+    assert "succeeded" in done
+    assert counted - before == 1
+    assert fired
+    assert server.identities() == identities
+
+
+@pytest.fixture
+def tiny_disk(server: Server) -> Iterator[None]:
+    """The app's folder on a disk of its own, with room for hardly more than what it holds."""
+    directory = "/opt/soundcheck/app"
+    used = int(server.run(f"du -s --block-size=4096 {directory}").split()[0])
+    server.run(
+        f"mkdir -p /mnt/full && mount -t tmpfs -o size={(used + 6) * 4096} tmpfs /mnt/full"
+        f" && cp -a {directory}/. /mnt/full/ && mount --bind /mnt/full {directory}"
+    )
+    try:
+        yield
+    finally:
+        server.run(f"umount {directory} && umount /mnt/full && rmdir /mnt/full")
+
+
+def kept_files(server: Server) -> dict[str, tuple[int, bytes]]:
+    """What the running containers live by; a release that failed may have left its folder."""
+    files = server.files("/opt/soundcheck/app")
+    return {path: content for path, content in files.items() if not path.startswith("releases/")}
+
+
+def test_a_disk_that_fills_up_while_files_are_written(server: Server, table: Table, tiny_disk: None) -> None:
+    before, files = server.identities(), kept_files(server)
+    large = json.dumps({"app_stack_environment": {"RELEASE": "large", "FILLER": "x" * 60000}})
+
+    refused = playbook("playbooks/deploy_app.yml", "-e", large)
+
+    said = next((line for line in refused.output.splitlines() if "No space left" in line), "nothing of it")
+    table.add("disk full while files are written", said.strip()[:160])
+    assert refused.status != 0
+    assert "No space left on device" in refused.output, refused.output
+    assert server.identities() == before
+    assert kept_files(server) == files
+
+
+def test_a_registry_that_cannot_be_reached(server: Server, table: Table) -> None:
+    before, files = server.identities(), server.files("/opt/soundcheck")
+    arguments = json.dumps(
+        {
+            "container_images_source": "registry",
+            "app_image": "127.0.0.1:1/music",
+            "app_version": "2",
+            # What else is wanted is there: only the new version is to be pulled.
+            "container_images_overrides": present_images(server),
+        }
+    )
+
+    refused = playbook("deploy.yml", "-e", arguments)
+
+    said = next((line for line in refused.output.splitlines() if "127.0.0.1:1/music" in line), "")
+    table.add("registry unreachable", said.strip()[:200])
+    assert refused.status != 0
+    assert "127.0.0.1:1/music:2" in refused.output, refused.output
+    assert server.identities() == before
+    assert server.files("/opt/soundcheck") == files
+
+
+def present_images(server: Server) -> dict[str, str]:
+    """Key of the role container_images to what runs now, without the app's."""
+    keys = {"metrics-backend": "prometheus", "prometheus-agent": "prometheus", "proxy": "caddy"}
+    return {
+        keys.get(service, service.replace("-", "_")): entry["Config"]["Image"]
+        for service, entry in server.containers().items()
+        if "/app:" not in entry["Config"]["Image"]
+    }
+
+
+def test_a_wrong_token_at_the_backend(server: Server, table: Table, tmp_path: Path) -> None:
+    """The collector's own file, for here one variable is the password of both sides."""
+    secret = "/opt/soundcheck/telemetry/prometheus-agent/remote-write-password"
+    kept = server.identities()
+    server.run(f"cp -p {secret} {secret}.right && printf wrong > {secret}")
+    try:
+        server.compose("telemetry", "restart prometheus-agent")
+        verification = playbook(
+            *("playbooks/verify.yml", "-e", f"metric_verification_directory={tmp_path}"),
+            # Samples that came before are too old by then.
+            *("-emetric_verification_timeout=75", "-emetric_verification_fresh_seconds=30"),
+        )
+    finally:
+        server.run(f"mv {secret}.right {secret}")
+        server.compose("telemetry", "restart prometheus-agent")
+    report = json.loads((tmp_path / "soundcheck-server.json").read_text(encoding="utf-8"))
+    failed = [check for check in report["checks"] if check["status"] == "failed"]
+    told = " ".join(f"{check['got']} {check['likely_cause']}" for check in failed)
+
+    table.add("wrong token at the backend", told[:200])
+    assert verification.status != 0
+    assert "401" in told, failed
+    assert "vault_metrics_write_password" in told, failed
+    assert {check["source"] for check in failed} == {"collector"}, failed
+    after = server.identities()
+    assert {service for service in kept if kept[service] != after[service]} == {"prometheus-agent"}
+    again = eventually(lambda: fresh(server, time.time() - 20), lambda jobs: "node" in jobs, 90)
+    assert "node" in again
