@@ -38,6 +38,7 @@ from ansible.module_utils.deploy_lock_owner import settled as settled_lock  # no
 from ansible.module_utils.deploy_lock_owner import this_run  # noqa: E402
 from ansible.module_utils.preflight_hooks import hooks  # noqa: E402
 from ansible.module_utils.preflight_images import wanted  # noqa: E402
+from ansible.module_utils.preflight_proxy import asked_names  # noqa: E402
 from ansible.module_utils.preflight_rules import (  # noqa: E402
     masked_secrets,
     message,
@@ -267,6 +268,7 @@ def survey_arguments(settings: dict[str, Any]) -> dict[str, Any]:
         "images": list(wanted(settings).values()),
         "probe_registries": source == "registry",
         "urls": urls if isinstance(urls, list) else [],
+        "names": asked_names(settings),
         "archive_directory": settings.get("container_images_archive_directory")
         if source == "archive"
         else None,

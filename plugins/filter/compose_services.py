@@ -46,7 +46,7 @@ def _service(name: str, description: Mapping[str, Any], digest: str | None) -> d
     if problems:
         raise AnsibleFilterError(f"service {name}: {'; '.join(problems)}")
 
-    service = {key: _literal(value) for key, value in description.items()}
+    service = {key: compose_literal(value) for key, value in description.items()}
     deploy = service_limits(service.pop("memory"))
     resources = deploy["resources"]
     if (reservation := service.pop("memory_reservation", None)) is not None:
@@ -72,12 +72,12 @@ def service_limits(memory: str) -> dict[str, Any]:
     return {"resources": {"limits": {"memory": memory, "pids": PIDS}}}
 
 
-def _literal(value: Any) -> Any:
+def compose_literal(value: Any) -> Any:
     """The value with `$` doubled, which Compose would otherwise take for a variable."""
     if isinstance(value, Mapping):
-        return {key: _literal(item) for key, item in value.items()}
+        return {key: compose_literal(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_literal(item) for item in value]
+        return [compose_literal(item) for item in value]
     return value.replace("$", "$$") if isinstance(value, str) else value
 
 
@@ -90,4 +90,8 @@ class FilterModule:
     """Filters of both compose projects."""
 
     def filters(self) -> dict[str, Any]:
-        return {"compose_services": compose_services, "service_limits": service_limits}
+        return {
+            "compose_services": compose_services,
+            "service_limits": service_limits,
+            "compose_literal": compose_literal,
+        }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible.module_utils.preflight_images import wanted
+from ansible.module_utils.preflight_proxy import managed
 from ansible.module_utils.preflight_settings import published
 from ansible.module_utils.preflight_values import (
     Problem,
@@ -37,6 +38,8 @@ def system(settings: Settings, survey: Survey) -> Iterator[Problem]:
 def limits(settings: Settings) -> dict[str, int]:
     """Variable -> bytes of every memory limit that this inventory sets on the host."""
     names = ["app_stack_backend_memory", "app_stack_beat_memory", "app_stack_rabbitmq_memory"]
+    if managed(settings):
+        names.append("app_stack_proxy_memory")
     if settings.get("database") == "embedded":
         names.append("app_stack_database_memory")
     if truth(settings.get("app_stack_flower_enabled", False)):

@@ -28,6 +28,11 @@ options:
     type: list
     elements: str
     default: []
+  names:
+    description: Host names that this host shall resolve.
+    type: list
+    elements: str
+    default: []
   archive_directory:
     description: Directory whose files are listed, when given.
     type: path
@@ -114,6 +119,10 @@ probes:
   type: list
   elements: dict
   returned: always
+resolved:
+  description: Each of O(names) to its C(addresses), and the C(error) when it has none.
+  type: dict
+  returned: always
 archives:
   description: C(directory), whether it C(exists), and the names of its C(files).
   type: dict
@@ -130,7 +139,7 @@ from ansible.module_utils import survey_docker
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploy_lock import lock_of, take
 from ansible.module_utils.survey_parse import listeners, meminfo, os_release, registry_of
-from ansible.module_utils.survey_probe import probe
+from ansible.module_utils.survey_probe import probe, resolve
 
 DEFAULT_DATA_ROOT = "/var/lib/docker"
 
@@ -233,6 +242,7 @@ def main() -> None:
             "disk_paths": {"type": "list", "elements": "path", "default": ["/opt"]},
             "probe_registries": {"type": "bool", "default": False},
             "urls": {"type": "list", "elements": "str", "default": []},
+            "names": {"type": "list", "elements": "str", "default": []},
             "archive_directory": {"type": "path"},
             "probe_timeout": {"type": "int", "default": 5},
             "lock": {
@@ -271,6 +281,7 @@ def main() -> None:
         systemd=os.path.isdir("/run/systemd/system"),
         time=int(time.time()),
         probes=probe(addresses(parameters, missing, docker), docker["proxies"], parameters["probe_timeout"]),
+        resolved={name: resolve(name) for name in parameters["names"]},
         archives=archives(parameters["archive_directory"]),
         **lock,
     )

@@ -18,6 +18,7 @@ KEYS = (
     "workers",
     "latency_buckets",
     "allowed_hosts",
+    "tls_before",
     "broker_version",
 )
 
@@ -173,7 +174,11 @@ def overrides(
     installed = list(app.get("INSTALLED_APPS", ()))
     if not any(entry.split(".")[0] == "django_prometheus" for entry in installed):
         installed.append("django_prometheus")
+    # The proxy drops what a client says of itself: where it ends TLS, its word on the scheme is true. Without
+    # it Django takes every request for plain HTTP, and refuses forms as if they came from another site.
+    scheme = {"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")} if config["tls_before"] else {}
     return {
+        **scheme,
         "DATABASES": databases,
         "INSTALLED_APPS": installed,
         "MIDDLEWARE": middleware(app.get("MIDDLEWARE", ())),
