@@ -176,6 +176,15 @@ def test_t13_queues_are_exclusive_for_rabbitmq_4_3(
     assert changed.get("CELERY_EVENT_QUEUE_EXCLUSIVE") is exclusive
 
 
+def test_the_broker_confirms_what_it_accepts_unless_the_app_says_otherwise(shim: ModuleType) -> None:
+    options = {"max_retries": 5}
+    changed = overridden(shim, app_settings(CELERY_BROKER_TRANSPORT_OPTIONS=options))
+    assert changed["CELERY_BROKER_TRANSPORT_OPTIONS"] == {"confirm_publish": True, "max_retries": 5}
+
+    own = overridden(shim, app_settings(CELERY_BROKER_TRANSPORT_OPTIONS={"confirm_publish": False}))
+    assert own["CELERY_BROKER_TRANSPORT_OPTIONS"] == {"confirm_publish": False}
+
+
 def test_beat_keeps_the_apps_scheduler_inside(shim: ModuleType) -> None:
     own = "django_celery_beat.schedulers:DatabaseScheduler"
     changed = overridden(shim, app_settings(CELERY_BEAT_SCHEDULER=own, CELERY_BEAT_MAX_LOOP_INTERVAL=5))

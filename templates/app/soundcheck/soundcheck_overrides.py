@@ -114,6 +114,11 @@ def celery(current: Mapping[str, Any], config: Mapping[str, Any], *, acks_late: 
         "broker_connection_retry_on_startup": True,
         # With Celery's 120 s a worker would take minutes to notice a broker that vanished.
         "broker_heartbeat": current.get("broker_heartbeat", BROKER_HEARTBEAT_SECONDS),
+        # A task is accepted when the broker has it on disk: what it had in memory alone ends with it.
+        "broker_transport_options": {
+            "confirm_publish": True,
+            **(current.get("broker_transport_options") or {}),
+        },
         "imports": tuple(union(current.get("imports", ()), ("soundcheck_canary", "soundcheck_worker"))),
         "beat_scheduler": "soundcheck_beat:TickingScheduler",
         # Beat may sleep five minutes by itself; its health check must know sooner.
