@@ -68,6 +68,22 @@ def memory(settings: Settings, survey: Survey) -> Iterator[Problem]:
         )
 
 
+def second_web(settings: Settings, survey: Survey) -> Iterator[Problem]:
+    """While a new version takes over, its web containers run beside the old ones."""
+    size, total = (
+        memory_bytes(settings.get("app_stack_backend_memory")),
+        survey.get("memory", {}).get("total", 0),
+    )
+    needed = sum(limits(settings).values()) + (size or 0)
+    if size and total and sum(limits(settings).values()) <= total < needed:
+        yield Problem(
+            "app_stack_backend_memory",
+            f"a deploy runs the backend twice for a while, and the limits then sum up to {readable(needed)}"
+            f" on a server with {readable(total)}",
+            "lower a limit, or use a larger server, should deploys make it swap",
+        )
+
+
 def disks(settings: Settings, survey: Survey) -> Iterator[Problem]:
     minimum = memory_bytes(settings.get("preflight_disk_minimum"))
     for name, disk in survey.get("disks", {}).items():

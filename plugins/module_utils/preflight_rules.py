@@ -32,6 +32,7 @@ def warnings(settings: Settings, survey: Survey) -> list[Problem]:
     return [
         *preflight_images.reported_end_of_life(settings, survey),
         *preflight_proxy.resting_on_others(settings),
+        *preflight_host.second_web(settings, survey),
         *data_points(settings),
         *preflight_contacts.unreached(settings),
     ]
