@@ -101,6 +101,7 @@ projects:
   description: Compose project to service to C(image), C(containers) and C(running).
   type: dict
   returned: always
+networks: {description: Names of the engine's networks., type: list, elements: str, returned: always}
 systemd: {description: Whether systemd runs this host., type: bool, returned: always}
 time: {description: The host's clock in seconds since 1970., type: int, returned: always}
 probes:
@@ -244,6 +245,7 @@ def main() -> None:
         docker=docker,
         images_present=found["images_present"],
         projects=found["projects"],
+        networks=found["networks"],
         systemd=os.path.isdir("/run/systemd/system"),
         time=int(time.time()),
         probes=probe(addresses(parameters, missing, docker), docker["proxies"], parameters["probe_timeout"]),
