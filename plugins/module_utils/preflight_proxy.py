@@ -96,6 +96,14 @@ def proxy(settings: Settings) -> Iterator[Problem]:
         )
 
 
+def network(settings: Settings, survey: Survey) -> Iterator[Problem]:
+    """Compose would find out after the deploy has begun."""
+    name = str(settings.get("app_stack_proxy_network") or "")
+    if name and not managed(settings) and name not in survey.get("networks", []):
+        remedy = f"start your proxy first, or make it on the server with `docker network create {name}`"
+        yield Problem("app_stack_proxy_network", f"the server has no Docker network `{name}`", remedy)
+
+
 def resting_on_others(settings: Settings) -> Iterator[Problem]:
     """What Soundcheck no longer answers for when another proxy stands before the backend."""
     if not managed(settings):
@@ -127,4 +135,4 @@ def _texts(value: object) -> list[str]:
 
 
 CHECKS = (domain, proxy)
-HOST_CHECKS = (resolution,)
+HOST_CHECKS = (resolution, network)

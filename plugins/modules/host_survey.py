@@ -112,6 +112,7 @@ lock:
   description: Whether the lock was C(taken), and the lock of another run that was C(found).
   type: dict
   returned: when O(lock) is given
+networks: {description: Names of the engine's networks., type: list, elements: str, returned: always}
 systemd: {description: Whether systemd runs this host., type: bool, returned: always}
 time: {description: The host's clock in seconds since 1970., type: int, returned: always}
 probes:
@@ -278,6 +279,7 @@ def main() -> None:
         docker=docker,
         images_present=found["images_present"],
         projects=found["projects"],
+        networks=found["networks"],
         systemd=os.path.isdir("/run/systemd/system"),
         time=int(time.time()),
         probes=probe(addresses(parameters, missing, docker), docker["proxies"], parameters["probe_timeout"]),

@@ -147,6 +147,17 @@ def test_a_public_port_that_another_holds_is_refused(port: int, name: str) -> No
     assert refusals(settings(), ours) == []
 
 
+def test_a_network_of_an_own_proxy_has_to_be_there() -> None:
+    joined = settings(proxy="external", app_stack_proxy_network="traefik")
+
+    (problem,) = refusals(joined, {**survey(), "networks": ["bridge"]})
+
+    assert problem.startswith(
+        "app_stack_proxy_network: the server has no Docker network `traefik`; start your proxy"
+    )
+    assert refusals(joined, {**survey(), "networks": ["bridge", "traefik"]}) == []
+
+
 def test_https_is_no_port_of_plain_http() -> None:
     plain = settings(app_domain="", app_stack_proxy_address="127.0.0.1")
     taken = changed(survey(), {"listening/0": listener(443, process="apache2", pid=512)})

@@ -8,7 +8,7 @@ import pytest
 from server import PROJECTS, Server
 
 MEBIBYTE = 2**20
-APP = {"backend", "celery", "celery-ai", "celery-beat", "rabbitmq", "postgres", "traffic"}
+APP = {"proxy", "backend", "celery", "celery-ai", "celery-beat", "rabbitmq", "postgres", "traffic"}
 TELEMETRY = {
     "cadvisor",
     "node-exporter",

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,18 @@ def test_promtool_accepts_the_configuration(path: str) -> None:
         command.append("--agent")
 
     done = subprocess.run([*command, str(RENDERED / path)], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", found("Caddyfile"))
+def test_caddy_accepts_the_configuration(path: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    command = [str(Path(sys.executable).parent / "caddy"), "validate", "--adapter", "caddyfile", "--config"]
+
+    done = subprocess.run(
+        [*command, str(RENDERED / path)], env=environment, capture_output=True, text=True, check=False
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
 
