@@ -48,6 +48,7 @@ IMAGES = {
     "alertmanager": "prom/alertmanager:v0.31.1",
     "grafana_agent": "grafana/agent:v0.44.8",
     "alloy": "grafana/alloy:v1.18.1",
+    "caddy": "caddy:2.11.4",
 }
 SECRETS = {
     "vault_django_secret_key": "render-django-key",

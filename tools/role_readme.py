@@ -32,6 +32,8 @@ class Role:
     name: str
     spec: Mapping[str, Any]
     defaults: Mapping[str, Any]
+    # The file of each default.
+    files: Mapping[str, str]
     gives: list[str] = field(default_factory=list)
     dependencies: list[str] = field(default_factory=list)
 
@@ -42,10 +44,17 @@ class Role:
         variables: dict[str, Any] = {}
         for path in sorted((folder / "vars").rglob("*.yml")):
             variables |= _yaml(path)
+        defaults: dict[str, Any] = {}
+        files: dict[str, str] = {}
+        for path in sorted((folder / "defaults").rglob("*.yml")):
+            held = _yaml(path)
+            defaults |= held
+            files |= dict.fromkeys(held, path.relative_to(folder).as_posix())
         return cls(
             name=folder.name,
             spec=specs["argument_specs"]["main"],
-            defaults=_yaml(folder / "defaults" / "main.yml"),
+            defaults=defaults,
+            files=files,
             gives=[name for name in variables if not name.startswith("_")],
             dependencies=[entry["role"] for entry in meta.get("dependencies") or []],
         )
@@ -85,7 +94,7 @@ class Role:
         for name, option in (self.spec.get("options") or {}).items():
             default = "**required**" if option.get("required") else ""
             if name in self.defaults:
-                default = _default(self.defaults[name])
+                default = _default(self.defaults[name], self.files[name])
             yield from _option_rows(name, option, default)
 
 
@@ -100,7 +109,7 @@ def _option_rows(name: str, option: Mapping[str, Any], default: str) -> Iterator
     yield _row(f"`{name}`", kind, default, " ".join(words))
     inside = f"{name}[]" if option.get("type") == "list" else name
     for key, inner in (option.get("options") or {}).items():
-        given = _default(inner["default"]) if "default" in inner else ""
+        given = _default(inner["default"], "meta/argument_specs.yml") if "default" in inner else ""
         yield from _option_rows(f"{inside}.{key}", inner, "**required**" if inner.get("required") else given)
 
 
@@ -108,11 +117,11 @@ def _row(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _default(value: Any) -> str:
+def _default(value: Any, file: str) -> str:
     """A default as inventory files write it; a long one stays in the file where it can be read."""
     text = " ".join(_word(value).split())
     if len(text) > LONGEST_DEFAULT:
-        return "[see the file](defaults/main.yml)"
+        return f"[see the file]({file})"
     return f"`{text}`" if text else '`""`'
 
 

@@ -1,4 +1,4 @@
-"""Songs, the log of their plays, and the charts counted from it."""
+"""Songs, the log of their plays, the charts counted from it, and the royalties paid for them."""
 
 from __future__ import annotations
 
@@ -57,3 +57,18 @@ class ChartEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.chart} #{self.rank}"
+
+
+class Royalty(models.Model):
+    """What a song earned with one play; nothing forbids a second row with the sender's number, `booking`."""
+
+    music = models.ForeignKey(Music, on_delete=models.CASCADE, related_name="royalties")
+    booking = models.CharField(max_length=64)
+    cents = models.PositiveIntegerField()
+    booked_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "royalties"
+
+    def __str__(self) -> str:
+        return f"{self.booking}: {self.cents} ct"

@@ -13,11 +13,12 @@ from kombu.exceptions import OperationalError
 
 from music import charts
 from music.management.commands import demo_traffic
-from music.models import ChartEntry, Music, PlayLog
+from music.models import ChartEntry, Music, PlayLog, Royalty
 from music.tasks.ai_music import generate_music_task
 from music.tasks.charts import update_realtime_chart
 from music.tasks.cleanup import purge_charts, purge_plays
 from music.tasks.covers import CoverUnavailable, fetch_cover
+from music.tasks.royalties import book_royalty
 
 
 class ChartTest(TestCase):
@@ -82,6 +83,20 @@ class ApiTest(TestCase):
         assert (answer.status_code, answer.json()) == (202, {"task_id": "42"})
         assert queued.call_args.args == (("waltz",), {"megabytes": 5, "seconds": 1.0})
 
+    def test_a_royalty_is_queued_under_the_senders_number(self) -> None:
+        with mock.patch.object(book_royalty, "apply_async") as queued:
+            queued.return_value.id = "43"
+            answer = self.client.post(
+                "/api/music/1/royalty", {"booking": "label-7"}, content_type="application/json"
+            )
+        assert (answer.status_code, answer.json()) == (202, {"task_id": "43"})
+        assert queued.call_args.args == ((1, "label-7"), {"seconds": 0.0})
+
+    def test_bad_royalties(self) -> None:
+        for body in ("", "[]", "{", '{"booking": 7}', '{"booking": "x", "seconds": 31}'):
+            answer = self.client.post("/api/music/1/royalty", body, content_type="application/json")
+            assert answer.status_code == 400, body
+
     def test_bad_prompts(self) -> None:
         for body in ("", "[]", "{", '{"prompt": ""}', '{"prompt": "x", "megabytes": 901}', '{"prompt": 7}'):
             answer = self.client.post("/api/ai/music", body, content_type="application/json")
@@ -97,6 +112,11 @@ class TaskTest(TestCase):
     def test_music_is_made(self) -> None:
         song = Music.objects.get(pk=generate_music_task("waltz", megabytes=1, seconds=0))
         assert song.is_ai
+
+    def test_a_royalty_booked_twice_is_seen(self) -> None:
+        for _ in range(2):
+            book_royalty(1, "label-7")
+        assert list(Royalty.objects.values_list("booking", "cents")) == [("label-7", 4)] * 2
 
     def test_covers_fail_when_asked_to(self) -> None:
         with self.assertRaises(CoverUnavailable):  # noqa: PT027  the service does not need pytest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from celery import Task
 from django.db import connection
@@ -15,9 +16,11 @@ from music import charts
 from music.models import ChartEntry, Music, PlayLog
 from music.tasks.ai_music import MAX_MEGABYTES, MAX_SECONDS, generate_music_task
 from music.tasks.covers import fetch_cover
+from music.tasks.royalties import MAX_BOOKING_SECONDS, book_royalty
 
 MAX_REPORT_SECONDS = 5.0
 MAX_PROMPT = 500
+MAX_BOOKING = 64
 
 
 class BadInput(ValueError):
@@ -32,6 +35,21 @@ def _number(text: object, name: str, maximum: float) -> float:
         raise BadInput(f"{name} must be a number, got {text!r}") from None
     if not 0 <= value <= maximum:
         raise BadInput(f"{name} must be between 0 and {maximum:g}, got {value:g}")
+    return value
+
+
+def _body(request: HttpRequest) -> dict[str, Any]:
+    """The JSON object of a request; anything else is BadInput or the ValueError of a text that is no JSON."""
+    body = json.loads(request.body or b"{}")
+    if not isinstance(body, dict):
+        raise BadInput("the body must be a JSON object")
+    return body
+
+
+def _text(value: object, name: str, maximum: int) -> str:
+    """A text of 1 to `maximum` characters, or BadInput in a sentence."""
+    if not isinstance(value, str) or not 0 < len(value) <= maximum:
+        raise BadInput(f"{name} must be a text of 1 to {maximum} characters")
     return value
 
 
@@ -66,6 +84,19 @@ def cover(request: HttpRequest, music_id: int) -> JsonResponse:
     return _queued(fetch_cover, music.pk, fail=fail)
 
 
+@require_POST
+def royalty(request: HttpRequest, music_id: int) -> JsonResponse:
+    """Have a royalty booked: {"booking": the sender's own number, "seconds": optional}."""
+    music = get_object_or_404(Music, pk=music_id)
+    try:
+        body = _body(request)
+        booking = _text(body.get("booking"), "booking", MAX_BOOKING)
+        seconds = _number(body.get("seconds", 0), "seconds", MAX_BOOKING_SECONDS)
+    except ValueError as error:
+        return JsonResponse({"error": str(error)}, status=400)
+    return _queued(book_royalty, music.pk, booking, seconds=seconds)
+
+
 @require_GET
 def chart(request: HttpRequest, chart: str) -> JsonResponse:
     """The newest chart, `realtime` or `daily`."""
@@ -94,10 +125,8 @@ def listening_report(request: HttpRequest) -> JsonResponse:
 def generate_music(request: HttpRequest) -> JsonResponse:
     """Have a song made: {"prompt": ..., "megabytes": optional, "seconds": optional}."""
     try:
-        body = json.loads(request.body or b"{}")
-        prompt = body.get("prompt") if isinstance(body, dict) else None
-        if not isinstance(prompt, str) or not 0 < len(prompt) <= MAX_PROMPT:
-            raise BadInput(f"prompt must be a text of 1 to {MAX_PROMPT} characters")
+        body = _body(request)
+        prompt = _text(body.get("prompt"), "prompt", MAX_PROMPT)
         megabytes = int(_number(body.get("megabytes", 16), "megabytes", MAX_MEGABYTES))
         seconds = _number(body.get("seconds", 1), "seconds", MAX_SECONDS)
     except ValueError as error:

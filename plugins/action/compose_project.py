@@ -26,10 +26,24 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         templates = arguments.pop("templates", "")
-        entries = arguments.pop("files")
-        compose_file = arguments["compose_file"]
-        variables = dict(task_vars or {}, ansible_managed=MANAGED)
+        if arguments.get("release"):
+            arguments.pop("files", None)
+        else:
+            arguments.update(
+                self._rendered(arguments, templates, dict(task_vars or {}, ansible_managed=MANAGED))
+            )
+        result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+        if not self._task.no_log:
+            # Ansible prints nothing of a changed task; whoever waits for a deploy wants to see what it did.
+            for sentence in result.get("actions", []):
+                self._display.display(f"    {arguments['project']}: {sentence}")
+        return result
 
+    def _rendered(
+        self, arguments: dict[str, Any], templates: str, variables: dict[str, Any]
+    ) -> dict[str, Any]:
+        """`files` and `secret_files` as the module takes them; the compose file comes last."""
+        entries, compose_file = arguments["files"], arguments["compose_file"]
         rendered: dict[str, str] = {}
         for entry in entries:
             if entry["path"] != compose_file:
@@ -39,14 +53,10 @@ class ActionModule(ActionBase):
             if entry["path"] == compose_file:
                 rendered[compose_file] = self._content(entry, templates, variables)
 
-        arguments["files"] = [module_file(e, rendered) for e in entries if not e.get("secret")]
-        arguments["secret_files"] = [module_file(e, rendered) for e in entries if e.get("secret")]
-        result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
-        if result.get("changed") and not self._task.no_log:
-            # Ansible prints nothing of a changed task; whoever waits for a deploy wants to see what it did.
-            for sentence in result.get("actions", []):
-                self._display.display(f"    {arguments['project']}: {sentence}")
-        return result
+        return {
+            "files": [module_file(entry, rendered) for entry in entries if not entry.get("secret")],
+            "secret_files": [module_file(entry, rendered) for entry in entries if entry.get("secret")],
+        }
 
     def _content(self, entry: dict[str, Any], templates: str, variables: dict[str, Any]) -> str:
         if "content" in entry:

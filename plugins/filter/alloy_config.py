@@ -55,6 +55,8 @@ def alloy_scrape(jobs: Sequence[Mapping[str, Any]], receiver: str) -> str:
         if rules:
             reporting = True
             forward = [_receiver(label), _receiver(REPORT_COMPONENT)]
+        for discovery in job.get("dns_sd_configs", []):
+            lines += [*_block(f'discovery.dns "{label}"', discovery), ""]
         lines += [*_scrape(label, job, forward), ""]
         if rules:
             body: list[str] = []
@@ -69,15 +71,18 @@ def alloy_scrape(jobs: Sequence[Mapping[str, Any]], receiver: str) -> str:
 
 
 def _scrape(label: str, job: Mapping[str, Any], forward: list[Reference]) -> list[str]:
-    unknown = set(job) - set(JOB_KEYS) - {"static_configs", "metric_relabel_configs"}
+    unknown = set(job) - set(JOB_KEYS) - {"static_configs", "dns_sd_configs", "metric_relabel_configs"}
     if unknown:
         raise AnsibleFilterError(f"job {label}: Alloy's scrape component is not given {sorted(unknown)}")
+    targets: Any = [
+        {"__address__": address, **group.get("labels", {})}
+        for group in job.get("static_configs", [])
+        for address in group["targets"]
+    ]
+    if "dns_sd_configs" in job:
+        targets = Reference(f"discovery.dns.{label}.targets")
     attributes = {
-        "targets": [
-            {"__address__": address, **group.get("labels", {})}
-            for group in job["static_configs"]
-            for address in group["targets"]
-        ],
+        "targets": targets,
         "forward_to": forward,
         **{key: job[key] for key in JOB_KEYS if key in job},
     }

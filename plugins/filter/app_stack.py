@@ -36,7 +36,7 @@ def worker_command(worker: Mapping[str, Any], celery_app: str, defaults: Mapping
 
 
 def env_file(variables: Mapping[str, Any]) -> str:
-    """Lines of a Compose env file; single quotes keep `$` and `#` of a secret literal.
+    """Lines NAME='value' as soundcheck_env reads them, every character of a value literal.
 
     Raises AnsibleFilterError for a value that such a file cannot hold.
     """
@@ -82,6 +82,23 @@ def rabbitmq_definitions(user: str, password: str, vhost: str) -> str:
     return json.dumps(definitions, indent=2) + "\n"
 
 
+def proxy_ports(
+    backend_port: int, address: str, http_port: int, https_port: int, *, tls: bool, http3: bool
+) -> list[dict[str, Any]]:
+    """The ports that the proxy publishes, in Compose's long syntax.
+
+    The backend's own is for the host alone. An empty address is every one of the host, of both IP versions.
+    """
+    outside = {"host_ip": address} if address else {}
+    ports = [{"target": 8000, "published": str(backend_port), "host_ip": "127.0.0.1"}]
+    ports.append({"target": 80, "published": str(http_port), **outside})
+    if tls:
+        ports.append({"target": 443, "published": str(https_port), **outside})
+    if tls and http3:
+        ports.append({"target": 443, "published": str(https_port), **outside, "protocol": "udp"})
+    return ports
+
+
 class FilterModule:
     """Filters of the app project."""
 
@@ -90,5 +107,6 @@ class FilterModule:
             "worker_queues": worker_queues,
             "worker_command": worker_command,
             "env_file": env_file,
+            "proxy_ports": proxy_ports,
             "rabbitmq_definitions": rabbitmq_definitions,
         }

@@ -9,11 +9,13 @@ from ansible.errors import AnsibleFilterError
 
 LOGGING = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
 LABEL = "soundcheck.config"
+# Against programs that fork without end, far above what any service needs.
+PIDS = 1024
 
 # What a reader looks for first comes first; keys that are not named here keep their order after `volumes`.
 _HEAD = (
     *("image", "command", "entrypoint", "user", "hostname"),
-    *("env_file", "environment", "ports", "networks", "volumes"),
+    *("environment", "ports", "networks", "volumes"),
 )
 _TAIL = (
     *("depends_on", "healthcheck", "stop_grace_period"),
@@ -21,7 +23,7 @@ _TAIL = (
     *("restart", "deploy", "logging", "labels"),
 )
 # A description leaves these to the filter: one that set them would quietly escape what holds for all.
-_OURS = ("restart", "logging", "security_opt", "deploy", "labels")
+_OURS = ("restart", "logging", "security_opt", "read_only", "deploy", "labels")
 
 
 def compose_services(
@@ -44,8 +46,9 @@ def _service(name: str, description: Mapping[str, Any], digest: str | None) -> d
     if problems:
         raise AnsibleFilterError(f"service {name}: {'; '.join(problems)}")
 
-    service = {key: _literal(value) for key, value in description.items()}
-    resources: dict[str, Any] = {"limits": {"memory": service.pop("memory")}}
+    service = {key: compose_literal(value) for key, value in description.items()}
+    deploy = service_limits(service.pop("memory"))
+    resources = deploy["resources"]
     if (reservation := service.pop("memory_reservation", None)) is not None:
         resources["reservations"] = {"memory": reservation}
     if (cpus := service.pop("cpus", None)) is not None:
@@ -54,8 +57,9 @@ def _service(name: str, description: Mapping[str, Any], digest: str | None) -> d
     service.setdefault("cap_drop", ["ALL"])
     service |= {
         "security_opt": ["no-new-privileges:true"],
+        "read_only": True,
         "restart": "unless-stopped",
-        "deploy": {"resources": resources},
+        "deploy": deploy,
         "logging": LOGGING,
     }
     if digest:
@@ -63,12 +67,17 @@ def _service(name: str, description: Mapping[str, Any], digest: str | None) -> d
     return _ordered(service)
 
 
-def _literal(value: Any) -> Any:
+def service_limits(memory: str) -> dict[str, Any]:
+    """The `deploy` of a service: how much memory and how many processes and threads it may have."""
+    return {"resources": {"limits": {"memory": memory, "pids": PIDS}}}
+
+
+def compose_literal(value: Any) -> Any:
     """The value with `$` doubled, which Compose would otherwise take for a variable."""
     if isinstance(value, Mapping):
-        return {key: _literal(item) for key, item in value.items()}
+        return {key: compose_literal(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_literal(item) for item in value]
+        return [compose_literal(item) for item in value]
     return value.replace("$", "$$") if isinstance(value, str) else value
 
 
@@ -78,7 +87,11 @@ def _ordered(service: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class FilterModule:
-    """Filters of the telemetry project."""
+    """Filters of both compose projects."""
 
     def filters(self) -> dict[str, Any]:
-        return {"compose_services": compose_services}
+        return {
+            "compose_services": compose_services,
+            "service_limits": service_limits,
+            "compose_literal": compose_literal,
+        }

@@ -11,6 +11,8 @@ from ansible.errors import AnsibleFilterError
 # Keys of a source that stand in a scrape_config as they are. honor_timestamps and track_timestamps_staleness
 # (Prometheus >= 2.48, Grafana Agent >= 0.40, Alloy) appear only where a source states them.
 PASSED_ON = ("honor_timestamps", "track_timestamps_staleness")
+# A rollout replaces a container within seconds; a look-up stays on the host.
+DISCOVERY_INTERVAL = "5s"
 UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 # What Prometheus' and Go's duration syntax have in common, because Alloy reads Go's.
 DURATION = re.compile(r"(\d+h)?(\d+m)?(\d+s)?(\d+ms)?")
@@ -55,12 +57,23 @@ def scrape_jobs(
             "metrics_path": source["path"],
             "scheme": source.get("scheme", "http"),
             **{key: source[key] for key in PASSED_ON if key in source},
-            "static_configs": [{"targets": [source["target"]]}],
+            **_targets(source),
         }
         if source["relabel"]:
             job["metric_relabel_configs"] = [dict(rule) for rule in source["relabel"]]
         jobs.append(job)
     return jobs
+
+
+def _targets(source: Mapping[str, Any]) -> dict[str, Any]:
+    """The one target of a source, or each of its containers: Docker's DNS answers with all their addresses.
+
+    Asked by name, two containers would answer in turns under one `instance`, and every counter would jump.
+    """
+    if not source.get("each_container"):
+        return {"static_configs": [{"targets": [source["target"]]}]}
+    discovery = {"names": [source["service"]], "type": "A", "port": int(source["port"])}
+    return {"dns_sd_configs": [{**discovery, "refresh_interval": DISCOVERY_INTERVAL}]}
 
 
 def series_budget(

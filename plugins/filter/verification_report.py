@@ -62,6 +62,19 @@ def verification_failures(checks: Checks) -> list[Mapping[str, Any]]:
     return [check for check in checks if check["status"] == "failed"]
 
 
+def app_failures(checks: Checks) -> list[Mapping[str, Any]]:
+    """The failures that an earlier release of the app would mend: what the app itself says, and its tasks.
+
+    A backend that refuses the collector, or an exporter that died, is none of them.
+    """
+    own = {"django": ("endpoint", "monotonic"), "celery": ("canary",)}
+    return [
+        check
+        for check in verification_failures(checks)
+        if str(check["check"]).startswith(own.get(str(check["source"]), ()))
+    ]
+
+
 def verification_table(checks: Checks) -> str:
     """One line per check, and per source one for its panels and alerts; a source is named once."""
     rows = [("SOURCE", "CHECK", "RESULT", "WHAT CAME")]
@@ -255,6 +268,7 @@ class FilterModule:
             "prometheus_duration_seconds": prometheus_duration_seconds,
             "probed_sources": probed_sources,
             "verification_failures": verification_failures,
+            "app_failures": app_failures,
             "verification_report": verification_report,
             "verification_summary": verification_summary,
             "verification_json": verification_json,

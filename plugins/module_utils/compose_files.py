@@ -112,8 +112,8 @@ def write(path: str, wanted: WantedFile) -> None:
 class RecordedService:
     """Config hashes of a service after its last successful start.
 
-    `wanted` is what `docker compose config --hash` says of the files, `running` is the containers' label.
-    The two differ, because only the second resolves env files; each is compared with its own kind.
+    `wanted` is what `docker compose config --hash` says of the files, `running` is the containers' label. The
+    two may differ: only the second resolves env files, for example.
     """
 
     wanted: str
@@ -145,7 +145,11 @@ def write_state(directory: str, state: RecordedState) -> None:
 
 
 def secret_values(files: list[WantedFile]) -> set[str]:
-    """What must never be printed: the values of secret env files, or the whole of other secret files."""
+    """What must never be printed: the values of secret env files, or the whole of other secret files.
+
+    A value that stands in a file for everyone, such as the name of a host, is none.
+    """
+    public = "\n".join(wanted.content for wanted in files if not wanted.secret)
     values: set[str] = set()
     for wanted in files:
         if not wanted.secret:
@@ -153,7 +157,7 @@ def secret_values(files: list[WantedFile]) -> set[str]:
         for line in wanted.content.splitlines():
             assignment = re.match(r"\s*[A-Za-z_][A-Za-z0-9_]*=(.*)", line)
             value = (assignment.group(1) if assignment else line).strip().strip("'\"")
-            if len(value) >= 6 and not line.lstrip().startswith("#"):
+            if len(value) >= 6 and not line.lstrip().startswith("#") and value not in public:
                 values.add(value)
     return values
 

@@ -23,6 +23,9 @@ class Container:
     service: str
     config_hash: str
     image: str
+    """Id of the image."""
+    reference: str
+    """Name under which the image was asked for."""
     status: str
     health: str
     started_at: str
@@ -30,6 +33,7 @@ class Container:
     exit_code: int
     oom_killed: bool
     health_output: str
+    health_command: tuple[str, ...]
 
     @property
     def generation(self) -> tuple[str, str]:
@@ -54,6 +58,7 @@ def parse(inspected: list[dict[str, Any]]) -> list[Container]:
                 service=labels.get(SERVICE_LABEL, ""),
                 config_hash=labels.get(HASH_LABEL, ""),
                 image=entry.get("Image", ""),
+                reference=entry.get("Config", {}).get("Image", ""),
                 status=state.get("Status", ""),
                 health=health.get("Status", ""),
                 started_at=state.get("StartedAt", ""),
@@ -61,9 +66,16 @@ def parse(inspected: list[dict[str, Any]]) -> list[Container]:
                 exit_code=int(state.get("ExitCode", 0)),
                 oom_killed=bool(state.get("OOMKilled", False)),
                 health_output=(log[-1].get("Output", "").strip() if log else ""),
+                health_command=health_command(entry.get("Config", {}).get("Healthcheck") or {}),
             )
         )
     return sorted(containers, key=lambda container: (container.service, container.name))
+
+
+def health_command(healthcheck: dict[str, Any]) -> tuple[str, ...]:
+    """The command of a health check as a process takes it; empty without one."""
+    kind, *rest = healthcheck.get("Test") or ["NONE"]
+    return {"CMD": tuple(rest), "CMD-SHELL": ("/bin/sh", "-c", *rest)}.get(kind, ())
 
 
 def pending_services(
@@ -72,18 +84,22 @@ def pending_services(
     """Services that must be created, recreated or started.
 
     `wanted` is service -> config hash of the new files, `recorded` is service -> (config hash of the files,
-    config hash on the containers) at the last successful start. A container that somebody recreated by hand
-    with another configuration differs in the second.
+    config hash on the containers) at the last successful start. Mostly the two are the same; where Compose
+    hashes differently for each, the record tells which belong together.
     """
     pending = set()
     for service, config_hash in wanted.items():
         mine = [container for container in containers if container.service == service]
-        known_files, known_containers = recorded.get(service, ("", ""))
-        if not mine or config_hash != known_files:
-            pending.add(service)
-        if any(
-            container.config_hash != known_containers or container.status != "running" for container in mine
-        ):
+        as_wanted = [
+            container
+            for container in mine
+            if container.status == "running"
+            and (
+                container.config_hash == config_hash
+                or recorded.get(service) == (config_hash, container.config_hash)
+            )
+        ]
+        if not mine or len(as_wanted) < len(mine):
             pending.add(service)
     return sorted(pending)
 

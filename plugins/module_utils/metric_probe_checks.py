@@ -219,7 +219,9 @@ class _Evaluation:
             cause = f"the collector runs, but its API does not answer: {targets.problem.kind}"
             check = replace(check, status=FAILED, got=targets.problem.text, likely_cause=cause, waiting=True)
         elif not mine:
-            cause = "the collector's running configuration has no such job: run deploy.yml"
+            cause = (
+                "the collector's running configuration has no such job, or finds no container: run deploy.yml"
+            )
             check = replace(check, status=FAILED, got="no such target", likely_cause=cause, waiting=True)
         elif down:
             got = f"{down.url} is down: {down.error or 'no reason given'}"

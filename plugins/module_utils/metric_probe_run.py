@@ -211,10 +211,12 @@ class Run:
             url, problem = self._published(source), Problem("unreachable", "the service does not run")
             self.facts.repeated = Repeated(source.name, url, self.plan.monotonic_scrapes, problem=problem)
             return
-        if source.published_port:
+        running = self._running(source)
+        # Behind the published port several containers would answer in turns.
+        if source.published_port and len(running) == 1:
             url, host = self._published(source), f"localhost:{source.published_port}"
         else:
-            url = self._direct(source, self._running(source)[0])
+            url = self._direct(source, running[0])
             host = f"{source.service}:{source.port}"
         scrapes, falls = self.plan.monotonic_scrapes, []
         earlier: dict[tuple[str, Labels], float] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible.module_utils.preflight_images import wanted
+from ansible.module_utils.preflight_proxy import managed
 from ansible.module_utils.preflight_settings import published
 from ansible.module_utils.preflight_values import (
     Problem,
@@ -37,6 +38,8 @@ def system(settings: Settings, survey: Survey) -> Iterator[Problem]:
 def limits(settings: Settings) -> dict[str, int]:
     """Variable -> bytes of every memory limit that this inventory sets on the host."""
     names = ["app_stack_backend_memory", "app_stack_beat_memory", "app_stack_rabbitmq_memory"]
+    if managed(settings):
+        names.append("app_stack_proxy_memory")
     if settings.get("database") == "embedded":
         names.append("app_stack_database_memory")
     if truth(settings.get("app_stack_flower_enabled", False)):
@@ -62,6 +65,22 @@ def memory(settings: Settings, survey: Survey) -> Iterator[Problem]:
             "memory limits",
             f"they sum up to {readable(sum(sizes.values()))} ({parts}) on a server with {readable(total)}",
             "lower the largest, or use a larger server",
+        )
+
+
+def second_web(settings: Settings, survey: Survey) -> Iterator[Problem]:
+    """While a new version takes over, its web containers run beside the old ones."""
+    size, total = (
+        memory_bytes(settings.get("app_stack_backend_memory")),
+        survey.get("memory", {}).get("total", 0),
+    )
+    needed = sum(limits(settings).values()) + (size or 0)
+    if size and total and sum(limits(settings).values()) <= total < needed:
+        yield Problem(
+            "app_stack_backend_memory",
+            f"a deploy runs the backend twice for a while, and the limits then sum up to {readable(needed)}"
+            f" on a server with {readable(total)}",
+            "lower a limit, or use a larger server, should deploys make it swap",
         )
 
 

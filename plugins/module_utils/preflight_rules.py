@@ -9,6 +9,7 @@ from ansible.module_utils import (
     preflight_grafana,
     preflight_host,
     preflight_images,
+    preflight_proxy,
     preflight_settings,
 )
 from ansible.module_utils.preflight_values import Problem, Settings, Survey, seconds
@@ -16,10 +17,13 @@ from ansible.module_utils.preflight_values import Problem, Settings, Survey, sec
 
 def problems(settings: Settings, survey: Survey) -> list[Problem]:
     """Every reason not to deploy, in the order an operator meets them."""
-    of_settings = (*preflight_settings.CHECKS, *preflight_grafana.CHECKS, *preflight_contacts.CHECKS)
+    of_settings = (
+        *(*preflight_settings.CHECKS, *preflight_proxy.CHECKS),
+        *(*preflight_grafana.CHECKS, *preflight_contacts.CHECKS),
+    )
+    of_host = (*preflight_images.CHECKS, *preflight_host.CHECKS, *preflight_proxy.HOST_CHECKS)
     found = [problem for check in of_settings for problem in check(settings)]
-    for module in (preflight_images, preflight_host):
-        found.extend(problem for check in module.CHECKS for problem in check(settings, survey))
+    found.extend(problem for check in of_host for problem in check(settings, survey))
     return found
 
 
@@ -27,6 +31,8 @@ def warnings(settings: Settings, survey: Survey) -> list[Problem]:
     """What works but should be known at every deploy."""
     return [
         *preflight_images.reported_end_of_life(settings, survey),
+        *preflight_proxy.resting_on_others(settings),
+        *preflight_host.second_web(settings, survey),
         *data_points(settings),
         *preflight_contacts.unreached(settings),
     ]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible.module_utils.preflight_proxy import managed, tls_domain
 from ansible.module_utils.preflight_values import (
     Problem,
     Settings,
@@ -28,6 +29,7 @@ AT_LEAST_ONE = (
     "app_stack_backend_workers",
     "app_stack_backend_max_requests",
     "app_stack_log_max_file",
+    "app_stack_proxy_try_seconds",
     "app_stack_start_timeout",
     "telemetry_start_timeout",
     "metric_catalogue_beat_period",
@@ -265,7 +267,11 @@ def _address(variable: str, value: Any, ending: str) -> Iterator[Problem]:
 
 def published(settings: Settings) -> dict[str, int]:
     """Variables of the ports that this inventory publishes on the host."""
-    names = ["app_stack_backend_port", "rabbitmq_prometheus_port"]
+    names = ["rabbitmq_prometheus_port"]
+    if managed(settings):
+        names[:0] = ["app_stack_backend_port", "app_stack_proxy_http_port"]
+    if tls_domain(settings):
+        names.append("app_stack_proxy_https_port")
     if truth(settings.get("app_stack_flower_enabled", False)):
         names.append("app_stack_flower_port")
     names.append(f"{settings.get('collector')}_port")

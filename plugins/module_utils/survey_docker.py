@@ -39,7 +39,7 @@ class _SocketConnection(http.client.HTTPConnection):
 
 
 def survey(references: list[str], path: str = SOCKET) -> dict[str, Any]:
-    """The keys `docker`, `images_present`, `projects` and `published` of the survey."""
+    """The keys `docker`, `images_present`, `projects`, `published` and `networks` of the survey."""
     docker: dict[str, Any] = {
         "installed": shutil.which("dockerd", path=PATH) is not None or os.path.exists("/snap/bin/docker"),
         "package": _package(),
@@ -52,10 +52,12 @@ def survey(references: list[str], path: str = SOCKET) -> dict[str, Any]:
     }
     images: list[dict[str, Any]] = []
     containers: list[dict[str, Any]] = []
+    networks: list[dict[str, Any]] = []
     try:
         docker.update(docker_engine(_get(path, "/version"), _get(path, "/info")), reachable=True)
         images = _get(path, "/images/json")
         containers = _get(path, "/containers/json?all=1")
+        networks = _get(path, "/networks")
     except FileNotFoundError:
         docker["error"] = f"{path} does not exist"
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -67,6 +69,7 @@ def survey(references: list[str], path: str = SOCKET) -> dict[str, Any]:
         "images_present": images_present(references, images),
         "projects": compose_projects(containers),
         "published": published_ports(containers),
+        "networks": sorted(network["Name"] for network in networks),
     }
 
 

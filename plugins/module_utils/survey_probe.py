@@ -1,8 +1,9 @@
-"""Can this host reach the places that images come from? Only reachability is asked, nothing is fetched."""
+"""Can this host reach the places that images come from, and what do names mean to it? Nothing is fetched."""
 
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 import urllib.error
 import urllib.request
@@ -44,3 +45,12 @@ def _ask(url: str, proxies: Mapping[str, str], timeout: float) -> str:
         return f"HTTP status {error.code}" if error.code in {403, 407, 502, 503, 504} else ""
     except (OSError, http.client.HTTPException, ValueError) as error:
         return str(getattr(error, "reason", error))
+
+
+def resolve(name: str) -> dict[str, Any]:
+    """The addresses of a name, or why it has none."""
+    try:
+        found = socket.getaddrinfo(name, None, proto=socket.IPPROTO_TCP)
+    except (OSError, UnicodeError) as error:
+        return {"addresses": [], "error": getattr(error, "strerror", None) or str(error)}
+    return {"addresses": sorted({str(entry[4][0]) for entry in found}), "error": ""}

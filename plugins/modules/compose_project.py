@@ -19,14 +19,14 @@ options:
     type: path
     required: true
   compose_file:
-    description: Path of the compose file below O(directory); must be one of O(files).
+    description: Path of the compose file below O(directory); must be one of the files.
     type: str
     required: true
   files:
     description: Files that may be shown in a diff.
     type: list
     elements: dict
-    required: true
+    default: []
     options: &file
       path: {description: Path below O(directory)., type: str, required: true}
       content: {description: The whole content., type: str, required: true}
@@ -39,6 +39,12 @@ options:
     elements: dict
     default: []
     options: *file
+  release:
+    description:
+      - Go back to an earlier release instead of deploying O(files); needs O(rollout).
+      - C(previous), or a release by its id or version.
+    type: str
+    default: ""
   networks:
     description: Networks shared with other projects, created when missing.
     type: list
@@ -55,14 +61,73 @@ options:
       name: {description: What the command checks, for the error message., type: str, required: true}
       argv: {description: The command., type: list, elements: str, required: true}
   jobs:
-    description: Compose services run once each, in this order, before services change.
+    description: Compose services run once each, in this order, before new code serves.
     type: list
     elements: str
     default: []
+  only_jobs:
+    description:
+      - Run O(jobs) of the new files while the old version serves, and leave everything else as it was; what
+        the jobs need is started. Nothing is run where no service would change.
+    type: bool
+    default: false
   wait_timeout:
-    description: Seconds until every service must be well.
+    description: Seconds until services that were started must be well.
     type: int
     default: 180
+  rollout:
+    description:
+      - Replace services one after the other, new web containers beside the old ones, and keep releases.
+      - Without it Compose replaces whatever differs at once.
+    type: dict
+    options:
+      web: {description: Service that answers requests., type: str, required: true}
+      replicas: {description: Containers of O(rollout.web)., type: int, default: 1}
+      port: {description: Port of O(rollout.web) inside its containers., type: int, required: true}
+      upstreams:
+        description: Path below O(directory) where the proxy reads which web containers serve.
+        type: str
+        required: true
+      proxy: {description: Service of the proxy; empty when it is somebody else's., type: str, default: ""}
+      reload:
+        description: Command inside the proxy's container by which it reads its files again.
+        type: list
+        elements: str
+        default: []
+      drain_seconds:
+        description: Seconds from the proxy's switch until the old web containers are asked to end.
+        type: int
+        default: 2
+      scheduler: {description: Service of which there may never be two., type: str, required: true}
+      workers: {description: Services that take tasks., type: list, elements: str, default: []}
+      proof:
+        description: Command in a worker's container that proves the workers named as its arguments.
+        type: list
+        elements: str
+        default: []
+      kept:
+        description: Services that are not restarted unless O(rollout.restart_kept) says so.
+        type: list
+        elements: str
+        default: []
+      restart_kept: {description: Whether O(rollout.kept) may be restarted., type: bool, default: false}
+      keep_failed:
+        description: Leave a failed release running, for inspection, where it has taken over already.
+        type: bool
+        default: false
+      ignore_migrations:
+        description: Go back although migrations were applied since.
+        type: bool
+        default: false
+      version: {description: Version of the app that is deployed., type: str, required: true}
+      by: {description: Who deploys., type: str, default: ""}
+      migrations:
+        description: Migrations that an earlier call with O(only_jobs) applied for this release.
+        type: list
+        elements: str
+        default: []
+      reason: {description: Why an earlier release is wanted back., type: str, default: ""}
+      keep: {description: Number of good releases that stay on the host., type: int, default: 5}
 attributes:
   check_mode: {support: full, description: Renders, compares and validates; changes nothing.}
   diff_mode: {support: full, description: Shows every file but the secret ones.}
@@ -92,44 +157,34 @@ pending:
   elements: str
   returned: always
 seconds:
-  description: Duration of the steps C(validate), C(jobs), C(start) and C(wait), in seconds.
+  description: Duration of the steps C(validate), C(jobs), C(start) (jobs included) and C(wait), in seconds.
   type: dict
+  returned: always
+release:
+  description: The release that serves now; empty without O(rollout).
+  type: str
+  returned: always
+migrations:
+  description: Migrations that the jobs applied.
+  type: list
+  elements: str
   returned: always
 """
 
-import os
-import shutil
-import tempfile
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.compose_files import (
-    FileOnHost,
-    RecordedService,
-    RecordedState,
-    WantedFile,
-    diff_entry,
-    differs,
-    from_parameters,
-    problems_in_paths,
-    read,
-    read_state,
-    secret_values,
-    write,
-    write_state,
+from ansible.module_utils.compose_deploy import Deploy, Wanted
+from ansible.module_utils.compose_docker import DeployFailed, Engine
+from ansible.module_utils.compose_files import from_parameters, secret_values
+from ansible.module_utils.compose_releases import (
+    ReleaseError,
+    Releases,
+    choose,
+    migrations_since,
+    missing_images,
 )
-from ansible.module_utils.compose_state import (
-    PROJECT_LABEL,
-    Container,
-    explanation,
-    orphans,
-    parse,
-    pending_services,
-    verdict,
-)
+from ansible.module_utils.compose_rollout import Plan
 
 FILE_OPTIONS = {
     "path": {"type": "str", "required": True},
@@ -137,8 +192,60 @@ FILE_OPTIONS = {
     "owner": {"type": "int", "default": 0},
     "group": {"type": "int", "default": 0},
 }
-LOG_LINES = 15
-Result = TypeVar("Result")
+NAMES = {"type": "list", "elements": "str", "default": []}
+ROLLOUT_OPTIONS = {
+    "web": {"type": "str", "required": True},
+    "replicas": {"type": "int", "default": 1},
+    "port": {"type": "int", "required": True},
+    "upstreams": {"type": "str", "required": True},
+    "proxy": {"type": "str", "default": ""},
+    "reload": NAMES,
+    "drain_seconds": {"type": "int", "default": 2},
+    "scheduler": {"type": "str", "required": True},
+    "workers": NAMES,
+    "proof": NAMES,
+    "kept": NAMES,
+    "restart_kept": {"type": "bool", "default": False},
+    "keep_failed": {"type": "bool", "default": False},
+    "ignore_migrations": {"type": "bool", "default": False},
+    "version": {"type": "str", "required": True},
+    "by": {"type": "str", "default": ""},
+    "migrations": NAMES,
+    "reason": {"type": "str", "default": ""},
+    "keep": {"type": "int", "default": 5},
+}
+ARGUMENTS = {
+    "project": {"type": "str", "required": True},
+    "directory": {"type": "path", "required": True},
+    "compose_file": {"type": "str", "required": True},
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {**FILE_OPTIONS, "content": {"type": "str", "required": True}},
+    },
+    "secret_files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {**FILE_OPTIONS, "content": {"type": "str", "required": True, "no_log": True}},
+    },
+    "release": {"type": "str", "default": ""},
+    "networks": NAMES,
+    "checks": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "argv": {"type": "list", "elements": "str", "required": True},
+        },
+    },
+    "jobs": NAMES,
+    "only_jobs": {"type": "bool", "default": False},
+    "wait_timeout": {"type": "int", "default": 180},
+    "rollout": {"type": "dict", "options": ROLLOUT_OPTIONS},
+}
 
 
 class QuietModule(AnsibleModule):
@@ -152,275 +259,69 @@ class QuietModule(AnsibleModule):
         self.log(f"Invoked for project {self.params['project']} in {self.params['directory']}")
 
 
-class Project:
-    """One run of the module: the steps in the order in which `main` takes them."""
+def deployed_files(parameters: dict[str, Any]) -> Wanted:
+    rollout = parameters["rollout"]
+    return Wanted(
+        files=[
+            *from_parameters(parameters["files"], secret=False),
+            *from_parameters(parameters["secret_files"], secret=True),
+        ],
+        networks=parameters["networks"],
+        checks=parameters["checks"],
+        jobs=parameters["jobs"],
+        only_jobs=parameters["only_jobs"],
+        timeout=parameters["wait_timeout"],
+        plan=Plan.of(rollout) if rollout else None,
+        rollout=rollout or {},
+    )
 
-    def __init__(self, module: AnsibleModule) -> None:
-        self.module = module
-        self.name: str = module.params["project"]
-        self.directory: str = module.params["directory"]
-        self.compose_file: str = module.params["compose_file"]
-        self.files: list[WantedFile] = [
-            *from_parameters(module.params["files"], secret=False),
-            *from_parameters(module.params["secret_files"], secret=True),
-        ]
-        self.recorded = read_state(self.directory)
-        self.actions: list[str] = []
-        self.seconds: dict[str, float] = {}
-        module.no_log_values.update(secret_values(self.files))
 
-    def fail(self, message: str, **details: object) -> None:
-        self.module.fail_json(msg=message, actions=self.actions, **details)
-
-    def timed(self, step: str, function: Callable[..., Result], *arguments: object) -> Result:
-        """Run a step and keep its duration, which `make bench` reports."""
-        started = time.monotonic()
-        try:
-            return function(*arguments)
-        finally:
-            self.seconds[step] = round(time.monotonic() - started, 2)
-
-    # --- commands -----------------------------------------------------------------------------------
-
-    def docker(self, *arguments: str, cwd: str | None = None) -> tuple[int, str, str]:
-        code, out, err = self.module.run_command(
-            ["docker", *arguments],
-            cwd=cwd,
-            environ_update={"COMPOSE_ANSI": "never", "COMPOSE_PROGRESS": "plain"},
+def earlier_release(parameters: dict[str, Any], engine: Engine) -> Wanted:
+    """What an earlier release put on the host. Raises ReleaseError when it cannot be had back."""
+    releases, asked = Releases(parameters["directory"]), parameters["rollout"]
+    known, current = releases.all(), releases.current()
+    target = choose(known, current, parameters["release"])
+    migrations = migrations_since(known, target)
+    if migrations and not asked["ignore_migrations"]:
+        raise ReleaseError(
+            f"release: migrations were applied since {target.id}, which its code does not know:"
+            f" {', '.join(migrations)}. If it can live with them, set app_release_ignore_migrations=true"
         )
-        return code, out, err
-
-    def compose(self, *arguments: str, directory: str | None = None) -> tuple[int, str, str]:
-        folder = directory or self.directory
-        return self.docker(
-            "compose", "-p", self.name, "-f", os.path.join(folder, self.compose_file), *arguments, cwd=folder
+    for reference, identity in missing_images(engine, target):
+        raise ReleaseError(
+            f"release: image {reference} ({identity[:19]}) of {target.id} is no longer on this host;"
+            f" `docker pull {reference}` there, or set another release"
         )
-
-    def engine_answers(self) -> bool:
-        return bool(self.module.get_bin_path("docker")) and self.docker("compose", "ls", "-q")[0] == 0
-
-    def containers(self) -> list[Container]:
-        code, out, err = self.docker(
-            "ps", "-aq", "--no-trunc", "--filter", f"label={PROJECT_LABEL}={self.name}"
-        )
-        if code != 0:
-            self.fail(f"Docker does not answer on this host: {err.strip()}")
-        identities = out.split()
-        if not identities:
-            return []
-        # A container may be gone between the two calls; inspect then prints the others and exits with 1.
-        _code, out, _err = self.docker("inspect", *identities)
-        return parse(self.module.from_json(out))
-
-    def last_lines(self, container: Container) -> list[str]:
-        _code, out, err = self.docker("logs", "--tail", str(LOG_LINES), container.identity)
-        return (out + err).splitlines()[-LOG_LINES:]
-
-    # --- steps --------------------------------------------------------------------------------------
-
-    def changed_files(self) -> tuple[list[tuple[WantedFile, FileOnHost]], list[str]]:
-        """Files to write with what they replace, and managed files to remove."""
-        pairs = [(entry, read(os.path.join(self.directory, entry.path))) for entry in self.files]
-        kept = {entry.path for entry in self.files}
-        stale = [path for path in self.recorded.files if path not in kept]
-        return [(entry, found) for entry, found in pairs if differs(entry, found)], stale
-
-    def validate(self, staging: str, differing: bool) -> dict[str, str]:
-        """Write everything to a staging folder, check it there, return the config hash of each service.
-
-        `differing`: whether any file does; the checks of an earlier deploy hold for the same files.
-        """
-        for entry in self.files:
-            write(os.path.join(staging, entry.path), entry)
-        # The project directory stays the real one: relative paths are part of the config hash.
-        arguments: tuple[str, ...] = ("compose", "-p", self.name, "--project-directory", self.directory)
-        arguments += ("-f", os.path.join(staging, self.compose_file))
-        staged_env = os.path.join(staging, ".env")
-        if os.path.exists(staged_env):
-            arguments += ("--env-file", staged_env)
-        code, out, err = self.docker(*arguments, "config", "--hash", "*", cwd=staging)
-        if code != 0:
-            self.fail(f"{self.compose_file} of project {self.name} is not valid: {err.strip()}")
-        for check in self.module.params["checks"] if differing else []:
-            argv = [argument.replace("{staging}", staging) for argument in check["argv"]]
-            code, check_out, err = self.module.run_command(argv)
-            if code != 0:
-                self.fail(f"{check['name']} failed on the new files: {(check_out + err).strip()}")
-        return dict(line.split()[:2] for line in out.splitlines() if len(line.split()) >= 2)
-
-    def ensure_networks(self) -> None:
-        for network in self.module.params["networks"]:
-            code, _out, _err = self.docker("network", "inspect", network)
-            if code == 0:
-                continue
-            if not self.module.check_mode:
-                code, _out, err = self.docker(
-                    "network", "create", "--label", f"soundcheck.network={network}", network
-                )
-                if code != 0:
-                    self.fail(f"network {network} could not be created: {err.strip()}")
-            self.actions.append(f"created network {network}")
-
-    def write_files(self, changes: list[tuple[WantedFile, FileOnHost]], stale: list[str]) -> None:
-        os.makedirs(self.directory, mode=0o755, exist_ok=True)
-        for entry, _found in changes:
-            write(os.path.join(self.directory, entry.path), entry)
-            self.actions.append(f"wrote {entry.path}")
-        for path in stale:
-            if os.path.exists(os.path.join(self.directory, path)):
-                os.unlink(os.path.join(self.directory, path))
-            self.actions.append(f"removed {path}")
-
-    def recorded_hashes(self) -> dict[str, tuple[str, str]]:
-        return {name: (entry.wanted, entry.running) for name, entry in self.recorded.services.items()}
-
-    def record(self, hashes: dict[str, str], containers: list[Container]) -> None:
-        running = {container.service: container.config_hash for container in containers}
-        services = {name: RecordedService(hashes[name], running.get(name, "")) for name in sorted(hashes)}
-        state = RecordedState(tuple(sorted(entry.path for entry in self.files)), services)
-        if state != self.recorded:
-            write_state(self.directory, state)
-
-    def restore_files(self, changes: list[tuple[WantedFile, FileOnHost]]) -> None:
-        for entry, found in changes:
-            path = os.path.join(self.directory, entry.path)
-            if found.content is None or found.mode is None:
-                os.unlink(path)
-            else:
-                write(
-                    path,
-                    WantedFile(entry.path, found.content, found.mode, found.owner or 0, found.group or 0),
-                )
-
-    def run_jobs(self, changes: list[tuple[WantedFile, FileOnHost]]) -> None:
-        for job in self.module.params["jobs"]:
-            code, out, err = self.compose("run", "--rm", "-T", job)
-            if code != 0:
-                self.restore_files(changes)
-                lines = [line for line in (out + "\n" + err).splitlines() if line.strip()]
-                self.fail(
-                    f"job {job} of project {self.name} failed with status {code};"
-                    " the running services were not touched.\n" + "\n".join(lines[-30:])
-                )
-            self.actions.append(f"ran job {job}")
-
-    def start(self) -> None:
-        code, _out, err = self.compose("up", "-d", "--remove-orphans")
-        if code != 0:
-            # Compose names the container that kept another one waiting; its own words say why it failed.
-            self.report_failed(
-                f"docker compose up of project {self.name} failed: {err.strip().splitlines()[-1:]}"
-            )
-
-    def wait(self) -> list[Container]:
-        """Poll until every container is up; a container that failed twice in a row ends the wait."""
-        deadline = time.monotonic() + self.module.params["wait_timeout"]
-        failed_before: set[str] = set()
-        while True:
-            now = datetime.now(UTC)
-            containers = self.containers()
-            verdicts = {
-                entry.identity: verdict(entry, seconds_since(entry.started_at, now)) for entry in containers
-            }
-            failed = {identity for identity, word in verdicts.items() if word == "failed"}
-            if all(word == "up" for word in verdicts.values()):
-                return containers
-            if failed & failed_before or time.monotonic() > deadline:
-                self.report_failed(f"project {self.name} did not come up")
-            failed_before = failed
-            time.sleep(1.0)
-
-    def report_failed(self, headline: str) -> None:
-        now = datetime.now(UTC)
-        parts = [headline]
-        for container in self.containers():
-            if verdict(container, seconds_since(container.started_at, now)) != "up":
-                parts.append(explanation(container))
-                parts.extend(f"    {line}" for line in self.last_lines(container))
-        self.fail("\n".join(parts))
-
-
-def seconds_since(started_at: str, now: datetime) -> float:
-    """Age of a container in seconds; Docker prints nanoseconds, which datetime does not read."""
-    try:
-        started = datetime.strptime(started_at[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
-    except ValueError:
-        return 0.0
-    return (now - started).total_seconds()
+    # Services play the parts that they played in that release; what is allowed now is asked now.
+    now = {
+        name: asked[name] for name in ("restart_kept", "keep_failed", "ignore_migrations", "keep", "reason")
+    }
+    rollout = {**asked, **target.rollout, **now}
+    return Wanted(
+        files=releases.files(target),
+        timeout=parameters["wait_timeout"],
+        plan=Plan.of(rollout),
+        rollout=rollout,
+        target=target,
+    )
 
 
 def main() -> None:
-    module = QuietModule(
-        argument_spec={
-            "project": {"type": "str", "required": True},
-            "directory": {"type": "path", "required": True},
-            "compose_file": {"type": "str", "required": True},
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {**FILE_OPTIONS, "content": {"type": "str", "required": True}},
-            },
-            "secret_files": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {**FILE_OPTIONS, "content": {"type": "str", "required": True, "no_log": True}},
-            },
-            "networks": {"type": "list", "elements": "str", "default": []},
-            "checks": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "argv": {"type": "list", "elements": "str", "required": True},
-                },
-            },
-            "jobs": {"type": "list", "elements": "str", "default": []},
-            "wait_timeout": {"type": "int", "default": 180},
-        },
-        supports_check_mode=True,
+    module = QuietModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    parameters = module.params
+    engine = Engine(
+        module.run_command, parameters["project"], parameters["directory"], parameters["compose_file"]
     )
-    project = Project(module)
-    problems = problems_in_paths(project.files)
-    if problems:
-        project.fail("; ".join(problems))
-    if not any(entry.path == project.compose_file for entry in project.files):
-        project.fail(f"compose_file {project.compose_file} is not among the files")
-
-    changes, stale = project.changed_files()
-    diff = [diff_entry(project.directory, entry, found) for entry, found in changes]
-    if module.check_mode and not project.engine_answers():
-        # The engine itself would be installed by this deploy: nothing more can be foretold.
-        project.actions.append("would start every service: the host has no Docker with Compose yet")
-        module.exit_json(changed=True, diff=diff, pending=[], actions=project.actions, seconds={})
-
-    before = project.containers()
-    staging = tempfile.mkdtemp(prefix="soundcheck-")
+    deploy = None
     try:
-        hashes = project.timed("validate", project.validate, staging, bool(changes))
-    finally:
-        shutil.rmtree(staging)
-    pending = pending_services(hashes, project.recorded_hashes(), before)
-    surplus = orphans(hashes, before)
-    project.ensure_networks()
-
-    changed = bool(changes or stale or pending or surplus or project.actions)
-    if module.check_mode:
-        module.exit_json(changed=changed, diff=diff, pending=pending, actions=project.actions, seconds={})
-    project.write_files(changes, stale)
-    if pending:
-        project.timed("jobs", project.run_jobs, changes)
-    if pending or surplus:
-        project.timed("start", project.start)
-    after = project.timed("wait", project.wait)
-    project.record(hashes, after)
-    changed = changed or {entry.generation for entry in after} != {entry.generation for entry in before}
-    project.actions.extend(f"started {service}" for service in pending)
-    module.exit_json(
-        changed=changed, diff=diff, pending=pending, actions=project.actions, seconds=project.seconds
-    )
+        wanted = earlier_release(parameters, engine) if parameters["release"] else deployed_files(parameters)
+        module.no_log_values.update(secret_values(list(wanted.files)))
+        deploy = Deploy(engine, wanted, check_mode=module.check_mode)
+        result = deploy.run()
+    except (DeployFailed, ReleaseError) as error:
+        module.fail_json(msg=str(error), actions=deploy.actions if deploy else [])
+    else:
+        module.exit_json(**result)
 
 
 if __name__ == "__main__":

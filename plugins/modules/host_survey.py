@@ -28,6 +28,11 @@ options:
     type: list
     elements: str
     default: []
+  names:
+    description: Host names that this host shall resolve.
+    type: list
+    elements: str
+    default: []
   archive_directory:
     description: Directory whose files are listed, when given.
     type: path
@@ -107,12 +112,17 @@ lock:
   description: Whether the lock was C(taken), and the lock of another run that was C(found).
   type: dict
   returned: when O(lock) is given
+networks: {description: Names of the engine's networks., type: list, elements: str, returned: always}
 systemd: {description: Whether systemd runs this host., type: bool, returned: always}
 time: {description: The host's clock in seconds since 1970., type: int, returned: always}
 probes:
   description: C(url), C(reachable) and C(error) of every address asked.
   type: list
   elements: dict
+  returned: always
+resolved:
+  description: Each of O(names) to its C(addresses), and the C(error) when it has none.
+  type: dict
   returned: always
 archives:
   description: C(directory), whether it C(exists), and the names of its C(files).
@@ -130,7 +140,7 @@ from ansible.module_utils import survey_docker
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploy_lock import lock_of, take
 from ansible.module_utils.survey_parse import listeners, meminfo, os_release, registry_of
-from ansible.module_utils.survey_probe import probe
+from ansible.module_utils.survey_probe import probe, resolve
 
 DEFAULT_DATA_ROOT = "/var/lib/docker"
 
@@ -233,6 +243,7 @@ def main() -> None:
             "disk_paths": {"type": "list", "elements": "path", "default": ["/opt"]},
             "probe_registries": {"type": "bool", "default": False},
             "urls": {"type": "list", "elements": "str", "default": []},
+            "names": {"type": "list", "elements": "str", "default": []},
             "archive_directory": {"type": "path"},
             "probe_timeout": {"type": "int", "default": 5},
             "lock": {
@@ -268,9 +279,11 @@ def main() -> None:
         docker=docker,
         images_present=found["images_present"],
         projects=found["projects"],
+        networks=found["networks"],
         systemd=os.path.isdir("/run/systemd/system"),
         time=int(time.time()),
         probes=probe(addresses(parameters, missing, docker), docker["proxies"], parameters["probe_timeout"]),
+        resolved={name: resolve(name) for name in parameters["names"]},
         archives=archives(parameters["archive_directory"]),
         **lock,
     )

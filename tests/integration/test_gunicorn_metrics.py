@@ -42,6 +42,7 @@ SETTINGS = {
     "workers": [{"name": "celery", "queues": ["default"]}],
     "latency_buckets": [0.1, 0.5, 1, 2, 5, "inf"],
     "allowed_hosts": ["localhost", "127.0.0.1"],
+    "tls_before": False,
     "broker_version": "4.0.5",
 }
 

@@ -210,3 +210,39 @@ def test_a_disabled_exporter_is_no_source() -> None:
     without = {"postgres_exporter_enabled": False, "node_exporter_enabled": False}
     jobs = Rendering(settings=without).value("metric_catalogue_scrape_jobs")
     assert [job["job_name"] for job in jobs] == ["django", "celery", "rabbitmq", "cadvisor", "collector"]
+
+
+def test_every_container_of_the_backend_is_scraped_and_each_exporter_by_name() -> None:
+    """Asked by one name, two containers would answer in turns, and every counter would jump."""
+    jobs = {job["job_name"]: job for job in Rendering().value("metric_catalogue_scrape_jobs")}
+
+    found = {"names": ["backend"], "type": "A", "port": 8000, "refresh_interval": "5s"}
+    assert jobs["django"]["dns_sd_configs"] == [found]
+    assert "static_configs" not in jobs["django"]
+    assert all("dns_sd_configs" not in job for name, job in jobs.items() if name != "django")
+
+
+def test_alloy_looks_for_the_same_containers() -> None:
+    config = Rendering(settings={"collector": "alloy"}).template("telemetry/alloy/config.alloy.j2")
+
+    discovery = config[config.index('discovery.dns "django" {') :].partition("}")[0]
+    assert [" ".join(line.split()) for line in discovery.splitlines()[1:] if line] == [
+        'names = ["backend"]',
+        'type = "A"',
+        "port = 8000",
+        'refresh_interval = "5s"',
+    ]
+    assert "targets         = discovery.dns.django.targets\n" in config
+    assert config.count("discovery.dns") == 2
+
+
+def test_no_expression_on_django_tells_containers_apart() -> None:
+    """`instance` is another one after each deploy: what is summed up, goes on."""
+    questions = Rendering().value("metric_catalogue_questions")
+    about = [question for question in questions if "django_" in question["expr"]]
+
+    assert about
+    for question in about:
+        assert "instance" not in question["expr"], question["id"]
+        summed = re.findall(r"sum(?: by \([^)]*\))?\s*\(\s*(?:rate|increase)\(\s*django_", question["expr"])
+        assert len(summed) == question["expr"].count("django_"), question["id"]

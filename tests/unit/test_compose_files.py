@@ -62,9 +62,9 @@ def test_diff_of_a_secret_file_shows_neither_side(found: FileOnHost) -> None:
 def test_secret_values_are_those_of_env_lines_and_whole_files() -> None:
     values = files.secret_values(
         [
-            WantedFile(".env", "# comment\nPASSWORD='s3cret-1'\nSHORT=abc\n", secret=True),
+            WantedFile(".env", "# comment\nPASSWORD='s3cret-1'\nSHORT=abc\nHOST='postgres'\n", secret=True),
             WantedFile("token", "s3cret-2", secret=True),
-            WantedFile("open", "A=visible-value\n"),
+            WantedFile("open", "A=visible-value\nB=postgres:5432\n"),
         ]
     )
 

@@ -22,7 +22,7 @@ def test_every_service_restarts_bounds_its_logs_and_has_a_memory_limit() -> None
 
     assert made["restart"] == "unless-stopped"
     assert made["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
-    assert made["deploy"] == {"resources": {"limits": {"memory": "128M"}}}
+    assert made["deploy"] == {"resources": {"limits": {"memory": "128M", "pids": 1024}}}
     assert "memory" not in made
 
 
@@ -30,6 +30,7 @@ def test_every_service_is_without_capabilities_and_cannot_gain_any() -> None:
     """T12."""
     made = service()
 
+    assert made["read_only"] is True
     assert made["cap_drop"] == ["ALL"]
     assert made["security_opt"] == ["no-new-privileges:true"]
     assert "privileged" not in made
@@ -39,7 +40,7 @@ def test_reservation_and_cpus_become_resources() -> None:
     made = service(memory_reservation="64M", cpus=0.5)
 
     assert made["deploy"]["resources"] == {
-        "limits": {"memory": "128M", "cpus": "0.5"},
+        "limits": {"memory": "128M", "pids": 1024, "cpus": "0.5"},
         "reservations": {"memory": "64M"},
     }
     assert not {"memory_reservation", "cpus"} & set(made)
@@ -79,9 +80,7 @@ def test_dollar_is_literal_for_compose() -> None:
 
 
 def test_keys_stand_in_the_order_of_reading() -> None:
-    made = service(
-        read_only=True, volumes=["a:/a"], environment={"A": "1"}, command=["--a"], devices=["/dev/a"]
-    )
+    made = service(volumes=["a:/a"], environment={"A": "1"}, command=["--a"], devices=["/dev/a"])
 
     assert list(made) == [
         *("image", "command", "environment", "networks", "volumes", "devices"),
@@ -104,6 +103,7 @@ def test_description_is_not_changed() -> None:
         ({"memory": ""}, "`memory` is missing"),
         ({"restart": "always"}, "service node-exporter: `restart` is set by the filter"),
         ({"deploy": {}}, "`deploy` is set by the filter"),
+        ({"read_only": False}, "`read_only` is set by the filter"),
         ({"labels": {}, "logging": {}}, "`logging` is set by the filter compose_services; `labels` is set"),
     ],
 )

@@ -16,6 +16,7 @@ UP = Container(
     service="backend",
     config_hash="label",
     image="sha256:1",
+    reference="app:1",
     status="running",
     health="healthy",
     started_at="2026-01-01T00:00:00.000000000Z",
@@ -23,6 +24,7 @@ UP = Container(
     exit_code=0,
     oom_killed=False,
     health_output="",
+    health_command=(),
 )
 RECORDED = {"backend": ("files", "label")}
 
@@ -52,6 +54,14 @@ def test_health_and_its_last_output_are_read() -> None:
         pytest.param({"backend": "other"}, RECORDED, [UP], ["backend"], id="the file changed"),
         pytest.param({"backend": "files"}, RECORDED, [], ["backend"], id="the container is gone"),
         pytest.param({"backend": "files"}, {}, [UP], ["backend"], id="never recorded"),
+        pytest.param({"backend": "label"}, {}, [UP], [], id="never recorded, and as it should be"),
+        pytest.param(
+            {"backend": "files"},
+            RECORDED,
+            [UP, replace(UP, config_hash="older")],
+            ["backend"],
+            id="one is older",
+        ),
         pytest.param(
             {"backend": "files"},
             RECORDED,
@@ -106,3 +116,16 @@ def test_explanation_names_the_service_and_the_reason(change: dict[str, Any], wo
 
     assert sentence.startswith("backend: ")
     assert words in sentence
+
+
+@pytest.mark.parametrize(
+    ("healthcheck", "command"),
+    [
+        ({}, ()),
+        ({"Test": ["NONE"]}, ()),
+        ({"Test": ["CMD", "pg_isready", "-q"]}, ("pg_isready", "-q")),
+        ({"Test": ["CMD-SHELL", "pg_isready || exit 1"]}, ("/bin/sh", "-c", "pg_isready || exit 1")),
+    ],
+)
+def test_the_command_of_a_health_check(healthcheck: dict[str, Any], command: tuple[str, ...]) -> None:
+    assert state.health_command(healthcheck) == command

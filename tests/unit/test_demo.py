@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo"
-DEFAULTS = yaml.safe_load((ROOT / "roles" / "app_stack" / "defaults" / "main.yml").read_text())
+DEFAULTS = yaml.safe_load((ROOT / "roles" / "app_stack" / "defaults" / "main" / "app.yml").read_text())
 
 
 def registered_tasks() -> set[str]:

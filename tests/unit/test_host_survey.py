@@ -218,6 +218,7 @@ class Engine(http.server.BaseHTTPRequestHandler):
         "/info": INFO,
         "/images/json": IMAGES,
         "/containers/json?all=1": CONTAINERS,
+        "/networks": [{"Name": "telemetry", "Driver": "bridge"}, {"Name": "bridge", "Driver": "bridge"}],
     }
 
     def do_GET(self) -> None:
@@ -253,6 +254,7 @@ def test_an_engine_that_answers(engine: str) -> None:
     assert found["docker"]["server_version"] == "20.10.24+dfsg1"
     assert found["images_present"] == ["rabbitmq:4.1.4"]
     assert list(found["projects"]) == ["app"]
+    assert found["networks"] == ["bridge", "telemetry"]
 
 
 def test_a_silent_engine_is_told_with_its_reason(tmp_path: Path) -> None:
@@ -263,7 +265,7 @@ def test_a_silent_engine_is_told_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "file.sock").write_text("")
     refused = survey_docker.survey([], str(tmp_path / "file.sock"))
     assert "refused" in refused["docker"]["error"]
-    assert refused["images_present"] == []
+    assert refused["images_present"] == refused["networks"] == []
 
 
 def test_probes_tell_an_answer_from_silence() -> None:

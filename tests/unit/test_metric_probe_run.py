@@ -194,6 +194,22 @@ def test_a_warm_system_is_asked_once_and_nobody_waits(host: Host) -> None:
     assert host.scraped.count("http://127.0.0.1:18000/metrics") == 21
 
 
+def test_counters_are_read_at_one_container_while_two_would_answer_in_turns(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollout has two for a moment, and the published port leads to both."""
+    found, problem = host.containers(["app", "telemetry"])
+    first = next(container for container in found if container.service == "backend")
+    second = replace(first, identity="second", name="app-backend-2", address="172.18.0.99")
+    monkeypatch.setattr(metric_probe_run, "containers", lambda _projects: ((*found, second), problem))
+
+    run(host)
+
+    assert host.scraped.count(f"http://{first.address}:8000/metrics") >= 21
+    assert host.scraped.count("http://172.18.0.99:8000/metrics") == 1
+    assert host.scraped.count("http://127.0.0.1:18000/metrics") == 1
+
+
 def test_t5_one_canary_per_queue_starts_in_a_worker(host: Host) -> None:
     run(host)
     assert host.commands == [

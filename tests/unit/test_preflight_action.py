@@ -263,12 +263,14 @@ def test_each_image_source_asks_its_own_question(
             "container_images_wanted": ["app"],
             "preflight_package_urls": ["http://mirror"],
             "app_stack_directory": "/opt/app",
+            "app_domain": "music.soundcheck.dev",
         }
     )
     assert arguments == {
         "images": ["music:1"],
         "probe_registries": probed,
         "urls": urls,
+        "names": ["music.soundcheck.dev"],
         "archive_directory": directory,
         "disk_paths": ["/opt/app"],
     }

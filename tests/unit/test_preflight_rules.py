@@ -668,3 +668,16 @@ def test_settings_of_wrong_types_do_not_stop_the_rules() -> None:
         for value in (None, "text", 7, [], {}, [None], {"a": None}):
             preflight_rules.problems({**sound_settings(), name: value}, sound_survey())
             preflight_rules.warnings({**sound_settings(), name: value}, sound_survey())
+
+
+@pytest.mark.parametrize(("total", "warned"), [(4.7, True), (8, False)])
+def test_memory_for_the_backend_beside_its_successor_is_reported(total: float, warned: bool) -> None:
+    """T11: the limits fit once; while a new version takes over, the backend counts twice."""
+    survey = changed(sound_survey(), {"memory/total": int(total * GIB)})
+
+    found = [str(warning) for warning in preflight_rules.warnings(sound_settings(), survey)]
+
+    twice = [
+        text for text in found if text.startswith("app_stack_backend_memory: a deploy runs the backend twice")
+    ]
+    assert bool(twice) is warned

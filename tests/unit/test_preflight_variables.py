@@ -31,6 +31,7 @@ REFUSED = [
         "collector: `grafana-agent` is unknown; did you mean grafana_agent?; set it to",
     ),
     ("locale", "de", "locale: `de` is unknown; set it to one of en, ko"),
+    ("proxy", "traefik", "proxy: `traefik` is unknown; set it to one of caddy, external"),
     (
         "app_stack_workers",
         [WORKER, {**WORKER, "concurency": 2}],

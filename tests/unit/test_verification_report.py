@@ -10,6 +10,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from plugins.filter.verification_report import (
+    app_failures,
     probed_sources,
     prometheus_duration_seconds,
     verification_failures,
@@ -104,6 +105,26 @@ def test_disabled_sources_are_not_asked() -> None:
 
 def test_consequences_are_no_failures() -> None:
     assert [entry["check"] for entry in verification_failures(BROKEN)] == ["endpoint"]
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "status", "own"),
+    [
+        ("django", "endpoint", "failed", True),
+        ("django", "monotonic", "failed", True),
+        ("celery", "canary ai_queue", "failed", True),
+        ("celery", "canary ai_queue", "consequence", False),
+        ("celery", "endpoint", "failed", False),
+        ("django", "target", "failed", False),
+        ("rabbitmq", "endpoint", "failed", False),
+        ("metrics_backend", "query", "failed", False),
+    ],
+)
+def test_what_an_earlier_release_of_the_app_would_mend(
+    source: str, name: str, status: str, own: bool
+) -> None:
+    """A wrong token at the backend must not roll the app back."""
+    assert bool(app_failures([check(source, name, status)])) is own
 
 
 def test_the_table_is_aligned_and_names_a_source_once() -> None:

@@ -16,8 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import testinfra
+import yaml
+
 ROOT = Path(__file__).resolve().parents[3]
 INVENTORY = ROOT / "inventories" / "molecule"
+# How this machine reaches the server, which `molecule create` finds out.
+CONNECTION = INVENTORY / "host_vars" / "soundcheck-server.yml"
 PROJECTS = ("app", "telemetry")
 # A sample of an exposition: name, labels, value.
 SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$")
@@ -80,6 +85,17 @@ def playbook(name: str, *arguments: str) -> Playbook:
         timeout=600,
     )
     return Playbook(done.returncode, done.stdout)
+
+
+def connected() -> Any:
+    connection = yaml.safe_load(CONNECTION.read_text(encoding="utf-8"))
+    return testinfra.get_host(
+        f"ssh://root@{connection['ansible_host']}",
+        ssh_identity_file=connection["ansible_ssh_private_key_file"],
+        ssh_extra_args=connection["ansible_ssh_common_args"],
+        # The master of a shared connection outlives the tests by so many seconds.
+        controlpersist=30,
+    )
 
 
 class Server:

@@ -8,7 +8,7 @@ import pytest
 from server import PROJECTS, Server
 
 MEBIBYTE = 2**20
-APP = {"backend", "celery", "celery-ai", "celery-beat", "rabbitmq", "postgres", "traffic"}
+APP = {"proxy", "backend", "celery", "celery-ai", "celery-beat", "rabbitmq", "postgres", "traffic"}
 TELEMETRY = {
     "cadvisor",
     "node-exporter",
@@ -21,7 +21,9 @@ TELEMETRY = {
 
 
 def command(server: Server, service: str) -> str:
-    return " ".join(server.containers()[service]["Config"]["Cmd"])
+    """The guide's command, without the program that brings it its secrets."""
+    words = " ".join(server.containers()[service]["Config"]["Cmd"])
+    return words.removeprefix("python -m soundcheck_env ")
 
 
 def processes(server: Server, service: str, pattern: str) -> int:

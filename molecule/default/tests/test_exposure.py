@@ -1,4 +1,7 @@
-"""T12: nothing but ssh can be reached from outside, and no secret lies where others read."""
+"""T12: nothing but ssh can be reached from outside, and no secret lies where others read.
+
+Without a domain the proxy, too, is on loopback.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import json
 
 from server import PROJECTS, Server, playbook
 
-PUBLISHED = {8000, 15692, 9090, 9093, 9095}
+PUBLISHED = {80, 8000, 15692, 9090, 9093, 9095}
 LEAK = "leaked-if-you-can-read-this-0123456789"
 
 
@@ -34,6 +37,19 @@ def test_docker_publishes_on_loopback_only(server: Server) -> None:
 
     assert {address for address, _ in bindings} == {"127.0.0.1"}
     assert {port for _, port in bindings} == PUBLISHED
+
+
+def test_the_public_gets_the_app_and_neither_metrics_nor_administration(server: Server) -> None:
+    """The proxy's port for the public; the host's own (G7) is asked in test_metrics."""
+    statuses = {
+        path: server.run(
+            f"curl --silent --output /dev/null --write-out '%{{http_code}}' http://127.0.0.1{path}"
+        )
+        for path in ("/healthz", "/metrics", "/metrics/", "/admin/", "/flower/")
+    }
+
+    assert statuses.pop("/healthz") == "200"
+    assert set(statuses.values()) == {"404"}
 
 
 def test_files_with_secrets_are_their_readers_alone(server: Server, secrets: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,9 @@ def test_python_is_python(path: str) -> None:
     ast.parse(text(path))
 
 
-@pytest.mark.parametrize("path", [path for name in ("*.env", ".env.*") for path in found(name)])
-def test_env_files_are_assignments_that_others_cannot_read(path: str) -> None:
-    assert (RENDERED / path).stat().st_mode & 0o777 == 0o600
+@pytest.mark.parametrize("path", [path for name in (".env.*", "environment") for path in found(name)])
+def test_environments_are_assignments_that_others_cannot_read(path: str) -> None:
+    assert (RENDERED / path).stat().st_mode & 0o777 in {0o400, 0o440}
     lines = [line for line in text(path).splitlines() if line.strip() and not line.startswith("#")]
     assert lines
     assert all(line.partition("=")[0].isidentifier() for line in lines)
@@ -91,6 +92,18 @@ def test_promtool_accepts_the_configuration(path: str) -> None:
         command.append("--agent")
 
     done = subprocess.run([*command, str(RENDERED / path)], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", found("Caddyfile"))
+def test_caddy_accepts_the_configuration(path: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    command = [str(Path(sys.executable).parent / "caddy"), "validate", "--adapter", "caddyfile", "--config"]
+
+    done = subprocess.run(
+        [*command, str(RENDERED / path)], env=environment, capture_output=True, text=True, check=False
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
 

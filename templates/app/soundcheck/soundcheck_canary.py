@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import Any
 
+import soundcheck_env
 from celery import Celery, shared_task
 from celery.app.utils import find_app
 from kombu.exceptions import OperationalError
@@ -70,6 +71,8 @@ def main(arguments: list[str]) -> int:
         "--app", default=os.environ.get("SOUNDCHECK_CELERY_APP", "config"), help="the -A of Celery"
     )
     options = parser.parse_args(arguments)
+    # `docker exec` starts it without them, and the app's modules may ask for them before its settings do.
+    soundcheck_env.load()
     app = find_app(options.app)
     broker = app.connection_for_write()
     signal.signal(signal.SIGALRM, _give_up)

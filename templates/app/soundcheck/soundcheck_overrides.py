@@ -18,6 +18,7 @@ KEYS = (
     "workers",
     "latency_buckets",
     "allowed_hosts",
+    "tls_before",
     "broker_version",
 )
 
@@ -113,6 +114,11 @@ def celery(current: Mapping[str, Any], config: Mapping[str, Any], *, acks_late: 
         "broker_connection_retry_on_startup": True,
         # With Celery's 120 s a worker would take minutes to notice a broker that vanished.
         "broker_heartbeat": current.get("broker_heartbeat", BROKER_HEARTBEAT_SECONDS),
+        # A task is accepted when the broker has it on disk: what it had in memory alone ends with it.
+        "broker_transport_options": {
+            "confirm_publish": True,
+            **(current.get("broker_transport_options") or {}),
+        },
         "imports": tuple(union(current.get("imports", ()), ("soundcheck_canary", "soundcheck_worker"))),
         "beat_scheduler": "soundcheck_beat:TickingScheduler",
         # Beat may sleep five minutes by itself; its health check must know sooner.
@@ -168,7 +174,11 @@ def overrides(
     installed = list(app.get("INSTALLED_APPS", ()))
     if not any(entry.split(".")[0] == "django_prometheus" for entry in installed):
         installed.append("django_prometheus")
+    # The proxy drops what a client says of itself: where it ends TLS, its word on the scheme is true. Without
+    # it Django takes every request for plain HTTP, and refuses forms as if they came from another site.
+    scheme = {"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")} if config["tls_before"] else {}
     return {
+        **scheme,
         "DATABASES": databases,
         "INSTALLED_APPS": installed,
         "MIDDLEWARE": middleware(app.get("MIDDLEWARE", ())),

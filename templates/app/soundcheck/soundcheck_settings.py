@@ -11,6 +11,7 @@ import os
 import socket
 from pathlib import Path
 
+import soundcheck_env
 from soundcheck_overrides import SettingsError, load, overrides
 
 
@@ -32,6 +33,8 @@ def _app_settings() -> dict[str, object]:
     return {key: value for key, value in vars(importlib.import_module(name)).items() if key.isupper()}
 
 
+# Programs that `docker exec` starts, manage.py for example, come without them.
+soundcheck_env.load()
 _app = _app_settings()
 _config = load(Path(__file__).with_name("settings.json"))
 globals().update(_app | overrides(_app, _config, os.environ, _own_addresses()))

@@ -1,0 +1,239 @@
+"""The order in which a rollout replaces services, against an engine that only remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.module_utils import compose_rollout as rollout
+from plugins.module_utils.compose_rollout import DeployFailed, Plan, Rollout
+from plugins.module_utils.compose_state import Container
+
+PLAN = Plan(
+    web="backend",
+    replicas=1,
+    port=8000,
+    upstreams="proxy/upstreams/backend.caddy",
+    proxy="proxy",
+    reload=("caddy", "reload"),
+    drain_seconds=0,
+    scheduler="beat",
+    workers=("celery", "celery-ai"),
+    proof=("prove",),
+    kept=("rabbitmq", "postgres", "proxy"),
+)
+RUNNING = Container(
+    identity="",
+    name="",
+    service="",
+    config_hash="",
+    image="sha256:1",
+    reference="app:1",
+    status="running",
+    health="healthy",
+    started_at="",
+    restarts=0,
+    exit_code=0,
+    oom_killed=False,
+    health_output="",
+    health_command=(),
+)
+
+
+class Remembering:
+    """Stands for compose_docker.Engine: containers in a list, and every act in `acts`."""
+
+    def __init__(self, directory: Path, *services: str) -> None:
+        self.directory, self.numbers = str(directory), 0
+        self.acts: list[str] = []
+        self.running: list[Container] = []
+        self.sick: set[str] = set()
+        self.refuses: set[str] = set()
+        for service in services:
+            self.start(service)
+
+    def start(self, service: str) -> None:
+        self.numbers += 1
+        name = f"app-{service}-{self.numbers}"
+        self.running.append(replace(RUNNING, identity=name, name=name, service=service))
+
+    def containers(self, services: Iterable[str] | None = None) -> list[Container]:
+        return [entry for entry in self.running if services is None or entry.service in set(services)]
+
+    def up(self, services: Sequence[str], *options: str) -> None:
+        self.acts.append(f"up {' '.join(services)}{' beside' if '--no-recreate' in options else ''}")
+        for service in services:
+            if "--no-recreate" not in options:
+                self.running = [entry for entry in self.running if entry.service != service]
+            self.start(service)
+
+    def remove(self, containers: Sequence[Container]) -> None:
+        if containers:
+            self.acts.append(f"remove {' '.join(entry.name for entry in containers)}")
+        self.running = [entry for entry in self.running if entry not in containers]
+
+    def wait(self, ask: Any, timeout: float) -> list[Container]:
+        found: list[Container] = ask()
+        for entry in found:
+            if entry.service in self.sick:
+                raise DeployFailed(f"{entry.name} is never healthy")
+        return found
+
+    def docker(self, *arguments: str) -> tuple[int, str, str]:
+        self.acts.append(" ".join(arguments))
+        return int(arguments[2] in self.refuses), "", f"{arguments[2]} refused"
+
+
+def run(engine: Remembering, *pending: str, reload: bool = False) -> Rollout:
+    rolling = Rollout(engine, PLAN, 1, lambda _sentence: None)
+    rolling.run(pending, lambda: engine.acts.append("jobs"), reload=reload)
+    return rolling
+
+
+def deployed(directory: Path) -> Remembering:
+    engine = Remembering(directory, "rabbitmq", "backend", "proxy", "celery", "celery-ai", "beat", "traffic")
+    listing(directory).parent.mkdir(parents=True)
+    listing(directory).write_text("to app-backend-2:8000\n")
+    return engine
+
+
+def listing(directory: Path) -> Path:
+    return directory / PLAN.upstreams
+
+
+def test_a_first_deploy_starts_the_proxy_when_there_is_someone_to_serve(tmp_path: Path) -> None:
+    engine = Remembering(tmp_path)
+
+    run(engine, "rabbitmq", "proxy", "backend", "celery", "celery-ai", "beat", "traffic")
+
+    assert engine.acts == [
+        "up rabbitmq",
+        "jobs",
+        "up backend beside",
+        "up proxy",
+        "up celery celery-ai",
+        "exec app-celery-4 prove celery celery-ai",
+        "up beat",
+        "up traffic",
+    ]
+    assert listing(tmp_path).read_text() == "to app-backend-2:8000\n"
+
+
+def test_a_new_version_takes_over_before_the_old_one_ends_and_beat_is_never_twice(tmp_path: Path) -> None:
+    """T11"""
+    engine = deployed(tmp_path)
+
+    rolling = run(engine, "backend", "celery", "celery-ai", "beat", "traffic")
+
+    assert engine.acts == [
+        "jobs",
+        "up backend beside",
+        "exec app-proxy-3 caddy reload",
+        "remove app-backend-2",
+        "remove app-beat-6",
+        "up celery celery-ai",
+        "exec app-celery-9 prove celery celery-ai",
+        "up beat",
+        "up traffic",
+    ]
+    assert listing(tmp_path).read_text() == "to app-backend-8:8000\n"
+    assert rolling.touched == {"backend", "celery", "celery-ai", "beat", "traffic"}
+
+
+def test_a_changed_worker_stops_beat_and_leaves_the_web_alone(tmp_path: Path) -> None:
+    engine = deployed(tmp_path)
+
+    run(engine, "celery")
+
+    assert engine.acts == [
+        "jobs",
+        "remove app-beat-6",
+        "up celery",
+        "exec app-celery-8 prove celery",
+        "up beat",
+    ]
+
+
+def test_a_web_container_that_is_never_healthy_is_removed_and_the_old_one_stays_listed(
+    tmp_path: Path,
+) -> None:
+    engine = deployed(tmp_path)
+    engine.sick = {"backend"}
+    rolling = Rollout(engine, PLAN, 1, lambda _sentence: None)
+
+    with pytest.raises(DeployFailed, match="app-backend-8 is never healthy"):
+        rolling.run(["backend", "celery"], lambda: None, reload=False)
+
+    assert engine.acts == ["up backend beside", "remove app-backend-8"]
+    assert listing(tmp_path).read_text() == "to app-backend-2:8000\n"
+    assert rolling.touched == set()
+
+
+def test_what_a_deploy_that_was_cut_off_left_is_removed_first(tmp_path: Path) -> None:
+    engine = deployed(tmp_path)
+    engine.start("backend")
+
+    run(engine, "backend")
+
+    assert engine.acts[1] == "remove app-backend-8"
+    assert engine.acts[-1] == "remove app-backend-2"
+    assert [entry.name for entry in engine.containers(["backend"])] == ["app-backend-9"]
+
+
+def test_new_files_of_the_proxy_are_read_without_a_restart(tmp_path: Path) -> None:
+    engine = deployed(tmp_path)
+
+    run(engine, reload=True)
+
+    assert engine.acts == ["jobs", "exec app-proxy-3 caddy reload"]
+
+
+def test_a_proxy_that_refuses_its_files_stops_the_rollout(tmp_path: Path) -> None:
+    engine = deployed(tmp_path)
+    engine.refuses = {"caddy"}
+
+    with pytest.raises(DeployFailed, match="app-proxy-3 did not take its new configuration: caddy refused"):
+        run(engine, "backend", "celery")
+
+    assert "up celery" not in engine.acts
+
+
+def test_workers_that_are_not_proven_stop_the_rollout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    engine = deployed(tmp_path)
+    engine.refuses = {"prove"}
+
+    with pytest.raises(DeployFailed, match="the new workers were not proven: prove refused"):
+        run(engine, "celery")
+
+    assert "up beat" not in engine.acts
+
+
+@pytest.mark.parametrize(
+    ("pending", "status", "unasked"),
+    [
+        ({"backend", "celery"}, "running", []),
+        ({"backend", "rabbitmq"}, "running", ["rabbitmq"]),
+        ({"rabbitmq", "proxy"}, "running", ["rabbitmq", "proxy"]),
+        ({"rabbitmq"}, "exited", []),
+    ],
+)
+def test_what_would_be_restarted_unasked(pending: set[str], status: str, unasked: list[str]) -> None:
+    containers = [
+        replace(RUNNING, service=service, status=status) for service in ("rabbitmq", "proxy", "backend")
+    ]
+
+    assert rollout.restarts(PLAN, pending, containers) == unasked
+
+
+def test_the_proxys_list_is_read_as_it_was_written() -> None:
+    names = ["app-backend-2", "app-backend-3"]
+
+    assert rollout.upstreams(names, 8000) == "to app-backend-2:8000 app-backend-3:8000\n"
+    assert rollout.serving(rollout.upstreams(names, 8000)) == names
