@@ -17,42 +17,52 @@ from tests.render import ROOT
 PLAYBOOKS = ROOT / "playbooks"
 
 
+# What takes the lock of a host: the first two through preflight.
+LOCKING = {"prepare.yml", "preflight", "deploy_lock"}
+
+
 def plays(name: str) -> list[dict[str, Any]]:
     loaded: list[dict[str, Any]] = yaml.safe_load((PLAYBOOKS / name).read_text("utf-8"))
     return loaded
 
 
-def imported(entries: Any) -> Iterator[str]:
-    """Names of the task files and roles that a piece of a play imports, at any depth."""
+def used(entries: Any) -> Iterator[str]:
+    """Names of the task files and roles that a piece of a play imports, at any depth, and deploy_lock."""
     if isinstance(entries, list):
         for entry in entries:
-            yield from imported(entry)
+            yield from used(entry)
     elif isinstance(entries, dict):
         for key, value in entries.items():
             if key == "ansible.builtin.import_tasks":
                 yield value.rpartition("/")[2]
             elif key == "ansible.builtin.import_role":
                 yield value["name"]
+            elif key == "deploy_lock":
+                yield key
             elif key in {"tasks", "block", "always", "rescue"}:
-                yield from imported(value)
+                yield from used(value)
 
 
-@pytest.mark.parametrize("name", ["site.yml", "deploy_app.yml", "deploy_telemetry.yml", "grafana.yml"])
-def test_what_locks_the_host_unlocks_it_when_it_fails(name: str) -> None:
-    """preflight takes the lock; `always` comes after a failure, later tasks and plays do not."""
-    for play in plays(name):
-        if {"prepare.yml", "preflight"} & set(imported(play)):
-            [block] = play["tasks"]
-            assert "unlock.yml" in imported(block["always"])
+@pytest.mark.parametrize(
+    "name",
+    ["site.yml", "deploy_app.yml", "deploy_telemetry.yml", "grafana.yml", "rollback.yml", "teardown.yml"],
+)
+def test_what_locks_the_host_unlocks_it_whatever_comes(name: str) -> None:
+    """`always` comes after a failure too; later tasks and plays do not."""
+    blocks = [task for play in plays(name) for task in play.get("tasks", []) if LOCKING & set(used(task))]
+
+    assert blocks
+    assert all("unlock.yml" in used(block["always"]) for block in blocks)
 
 
-def test_a_deploy_ends_by_unlocking_the_host() -> None:
-    """Its verification and its mark on the timeline belong to it."""
-    last = plays("site.yml")[-1]["ansible.builtin.import_playbook"]
-    [block] = plays(last)[0]["tasks"]
-    assert list(imported(block["always"])) == ["unlock.yml"]
-    [verification] = [task for task in plays("verify.yml")[0]["tasks"] if "always" in task]
-    assert "unlock.yml" in imported(verification["always"])
+def test_no_other_playbook_locks_the_host() -> None:
+    locking = {path.name for path in PLAYBOOKS.glob("*.yml") if LOCKING & set(used(plays(path.name)))}
+    assert len(locking) == 6, locking
+
+
+def test_a_deploy_is_verified_before_its_host_is_unlocked() -> None:
+    [block] = plays("site.yml")[0]["tasks"]
+    assert "verify.yml" in used(block["block"])
 
 
 @pytest.mark.parametrize("said", [[], ["-e", "teardown_confirm=other"]])
