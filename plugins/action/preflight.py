@@ -16,6 +16,7 @@ from typing import Any
 import ansible.module_utils
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.parameters import DEFAULT_TYPE_VALIDATORS
+from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
 
 # Ansible ships module_utils to hosts but does not make the project's own importable on the controller.
@@ -107,7 +108,8 @@ class ActionModule(ActionBase):
         """Options of all entry points: preflight's second one holds the variables of the whole project."""
         if not path.is_file():
             return {}
-        specs = self._loader.load_from_file(str(path))["argument_specs"]
+        # By the plain loader, in a tenth of the time of Ansible's, which notes where each value stands.
+        specs = yaml_load(path.read_text(encoding="utf-8"))["argument_specs"]
         return {
             name: option for entry in specs.values() for name, option in (entry.get("options") or {}).items()
         }
@@ -118,7 +120,8 @@ class ActionModule(ActionBase):
         )
         loaded: dict[str, Any] = {}
         for path in files:
-            loaded.update(self._loader.load_from_file(str(path), trusted_as_template=True) or {})
+            # Ansible has read the files of roles in the play; `unsafe`: no copy of what is only read.
+            loaded.update(self._loader.load_from_file(str(path), unsafe=True, trusted_as_template=True) or {})
         return loaded
 
     def _settings(
