@@ -167,7 +167,7 @@ class ActionModule(ActionBase):
         )
         loaded: dict[str, Any] = {}
         for path in files:
-            # Ansible has read the files of roles in the play; `unsafe` leaves out a deep copy.
+            # Ansible has read the files of roles in the play; `unsafe`: no copy of what is only read.
             loaded.update(self._loader.load_from_file(str(path), unsafe=True, trusted_as_template=True) or {})
         return loaded
 

@@ -1,11 +1,13 @@
-"""Load every filter and test once, before Ansible forks a process for each task.
+"""Do once what every task would do again: Ansible forks a process for each, also for one that it skips.
 
 A process that meets its first filter loads all filters of Ansible and of the project, Grafana's types among
-them: 0.15 s of each task, also of one that is then skipped. What the parent has loaded its children have.
-Ansible does the same with connection, shell and become plugins.
+them: 0.15 s. Its garbage collector walks through all that the parent holds, and so copies that memory: 0.1 s.
+What the parent has loaded its children have, and what it has frozen they leave alone.
 """
 
 from __future__ import annotations
+
+import gc
 
 from ansible.playbook import Playbook
 from ansible.plugins.callback import CallbackBase
@@ -22,7 +24,7 @@ author: Soundcheck
 
 
 class CallbackModule(CallbackBase):
-    """Acts once, when a playbook begins."""
+    """Acts once, when a playbook begins: its plays and roles are read, and no task has run."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -32,3 +34,4 @@ class CallbackModule(CallbackBase):
         # To look one up by its short name loads all.
         filter_loader.get("bool")
         test_loader.get("defined")
+        gc.freeze()

@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible.module_utils.survey_parse import (
@@ -43,8 +44,6 @@ def survey(references: list[str], path: str = SOCKET) -> dict[str, Any]:
     docker: dict[str, Any] = {
         "installed": shutil.which("dockerd", path=PATH) is not None or os.path.exists("/snap/bin/docker"),
         "package": _package(),
-        "client_version": _command("docker", "--version"),
-        "compose_version": _command("docker", "compose", "version", "--short"),
         "reachable": False,
         "error": "",
         "unit_state": "",
@@ -53,15 +52,20 @@ def survey(references: list[str], path: str = SOCKET) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     containers: list[dict[str, Any]] = []
     networks: list[dict[str, Any]] = []
-    try:
-        docker.update(docker_engine(_get(path, "/version"), _get(path, "/info")), reachable=True)
-        images = _get(path, "/images/json")
-        containers = _get(path, "/containers/json?all=1")
-        networks = _get(path, "/networks")
-    except FileNotFoundError:
-        docker["error"] = f"{path} does not exist"
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        docker["error"] = f"{path}: {error}"
+    # The two programs take longer to start than the engine to answer, so all are asked at the same time.
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        client = pool.submit(_command, "docker", "--version")
+        compose = pool.submit(_command, "docker", "compose", "version", "--short")
+        try:
+            docker.update(docker_engine(_get(path, "/version"), _get(path, "/info")), reachable=True)
+            images = _get(path, "/images/json")
+            containers = _get(path, "/containers/json?all=1")
+            networks = _get(path, "/networks")
+        except FileNotFoundError:
+            docker["error"] = f"{path} does not exist"
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            docker["error"] = f"{path}: {error}"
+    docker.update(client_version=client.result(), compose_version=compose.result())
     if not docker["reachable"] and docker["installed"] and shutil.which("systemctl", path=PATH):
         docker["unit_state"] = _run("systemctl", "is-active", "docker.service").strip()
     return {

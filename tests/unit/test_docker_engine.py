@@ -80,12 +80,36 @@ def test_a_snap_is_given_no_package() -> None:
     assert docker_engine_plan(survey(("ubuntu", "24.04"), "snap"), "auto")["packages"] == []
 
 
+@pytest.mark.parametrize(
+    ("seen", "manage", "settled"),
+    [
+        ({"package": "docker.io", "compose": "2.40.3", "reachable": True}, True, True),
+        ({"package": "docker.io", "compose": "2.40.3", "reachable": False}, True, False),
+        ({"package": "docker.io", "reachable": True}, True, False),
+        ({"reachable": False}, True, False),
+        ({"reachable": False}, False, True),
+        (None, True, False),
+    ],
+)
+def test_the_role_acts_where_preflight_saw_something_missing_or_nothing_at_all(
+    seen: dict[str, Any] | None, manage: bool, settled: bool
+) -> None:
+    variables = {"docker_engine_manage": manage, "docker_engine_source": "auto"}
+    if seen is not None:
+        found = survey(("debian", "13"), seen.get("package", ""), seen.get("compose", ""))
+        found["docker"]["reachable"] = seen["reachable"]
+        variables["__preflight_survey"] = found
+
+    assert evaluated("{{ _docker_engine_settled }}", **variables) is settled
+
+
 def test_an_unknown_release_is_refused_with_those_that_are_known() -> None:
     with pytest.raises(ValueError, match=r"knows debian 12, debian 13, .*; this host is fedora 43"):
         docker_engine_plan(survey(("fedora", "43")), "auto")
 
 
-def render(path: str, **more: Any) -> str:
+def evaluated(template: str, **more: Any) -> Any:
+    """A template over the role's own variables."""
     from ansible.parsing.dataloader import DataLoader
     from ansible.template import Templar, trust_as_template
 
@@ -94,8 +118,11 @@ def render(path: str, **more: Any) -> str:
     for part in ("defaults", "vars"):
         loaded = DataLoader().load_from_file(str(role / part / "main.yml"), trusted_as_template=True)
         variables |= loaded
-    template = trust_as_template((TEMPLATES / "host" / f"{path}.j2").read_text(encoding="utf-8"))
-    rendered: str = Templar(loader=DataLoader(), variables=variables | more).template(template)
+    return Templar(loader=DataLoader(), variables=variables | more).template(trust_as_template(template))
+
+
+def render(path: str, **more: Any) -> str:
+    rendered: str = evaluated((TEMPLATES / "host" / f"{path}.j2").read_text(encoding="utf-8"), **more)
     return rendered
 
 

@@ -11,12 +11,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # Runs in a process of its own: in this one other tests have loaded plugins already.
 SCRIPT = """
-import sys
+import gc, sys
 from ansible.plugins.loader import callback_loader, {loader}, init_plugin_loader
 init_plugin_loader([])
 preload = callback_loader.get("preload")
 assert preload is not None, "ansible.cfg does not name its folder"
 preload.v2_playbook_on_start(None)
+assert gc.get_freeze_count() > len(gc.get_objects()), "the collector of a task walks through all"
 loaded = set(sys.modules)
 assert {loader}.get({name!r}) is not None
 print(sorted(set(sys.modules) - loaded))
