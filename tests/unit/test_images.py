@@ -160,7 +160,7 @@ def test_archive_refs_are_what_was_exported(tmp_path: Path) -> None:
 
 # --- what an inventory needs ---------------------------------------------------------------------------
 
-ALWAYS = {"app", "rabbitmq", "cadvisor", "node_exporter", "celery_exporter", "postgres_exporter"}
+ALWAYS = {"app", "caddy", "rabbitmq", "cadvisor", "node_exporter", "celery_exporter", "postgres_exporter"}
 NEEDS: list[tuple[dict[str, Any], set[str]]] = [
     ({}, {"postgres", "prometheus", "alertmanager"}),
     ({"database": "external"}, {"prometheus", "alertmanager"}),

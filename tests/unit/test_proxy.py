@@ -93,6 +93,8 @@ def test_the_proxy_is_hardened_and_bounded() -> None:
     assert service["read_only"] is True
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["restart"] == "unless-stopped"
+    # A reload loses no connection that waits at the old listener.
+    assert service["sysctls"] == {"net.ipv4.tcp_migrate_req": 1}
     assert service["deploy"]["resources"]["limits"]["memory"] == "128M"
     assert compose(app_stack_proxy_memory="96M")["services"]["proxy"]["deploy"]["resources"] == {
         "limits": {"memory": "96M"}
