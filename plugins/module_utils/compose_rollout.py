@@ -15,11 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.compose_docker import DeployFailed, Engine
+from ansible.module_utils.compose_drain import connections_of
 from ansible.module_utils.compose_files import WantedFile, write
 from ansible.module_utils.compose_state import Container
 
 UPSTREAM = re.compile(r"(\S+):\d+")
 PROOF_TRIES = 3
+LOOK_SECONDS = 0.2
+# Two seconds: what the proxy handed over just before its switch is on its way.
+QUIET_LOOKS = 10
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Plan:
     """Service of the proxy; empty when it is somebody else's."""
     reload: tuple[str, ...]
     drain_seconds: float
+    """How long the old web containers may take to answer what they have before they are asked to end."""
     scheduler: str
     workers: tuple[str, ...]
     proof: tuple[str, ...]
@@ -160,9 +165,18 @@ class Rollout:
         listed = self.listed()
         retired = [entry for entry in self.engine.containers([self.plan.web]) if entry.name not in listed]
         if retired:
-            time.sleep(self.plan.drain_seconds)
+            self.drain(retired)
             self.engine.remove(retired)
             self.note(f"stopped {', '.join(entry.name for entry in retired)}")
+
+    def drain(self, retired: Sequence[Container]) -> None:
+        """Wait until no request waits for them or is answered; the proxy keeps no idle connection to them."""
+        deadline = time.monotonic() + self.plan.drain_seconds
+        quiet = 0
+        while quiet < QUIET_LOOKS and time.monotonic() < deadline:
+            busy = sum(connections_of(entry.pid, self.plan.port) for entry in retired)
+            quiet = 0 if busy else quiet + 1
+            time.sleep(LOOK_SECONDS)
 
     def web_names(self) -> list[str]:
         return [entry.name for entry in self.engine.containers([self.plan.web]) if entry.status == "running"]

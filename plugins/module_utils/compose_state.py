@@ -26,6 +26,8 @@ class Container:
     """Id of the image."""
     reference: str
     """Name under which the image was asked for."""
+    pid: int
+    """Of its first process, as the host counts; 0 when it does not run."""
     status: str
     health: str
     started_at: str
@@ -59,6 +61,7 @@ def parse(inspected: list[dict[str, Any]]) -> list[Container]:
                 config_hash=labels.get(HASH_LABEL, ""),
                 image=entry.get("Image", ""),
                 reference=entry.get("Config", {}).get("Image", ""),
+                pid=int(state.get("Pid", 0)),
                 status=state.get("Status", ""),
                 health=health.get("Status", ""),
                 started_at=state.get("StartedAt", ""),

@@ -95,9 +95,11 @@ options:
         elements: str
         default: []
       drain_seconds:
-        description: Seconds from the proxy's switch until the old web containers are asked to end.
+        description:
+          - Seconds that the old web containers may take, after the proxy's switch, to answer the requests that
+            they have. They are asked to end as soon as they have none.
         type: int
-        default: 2
+        default: 60
       scheduler: {description: Service of which there may never be two., type: str, required: true}
       workers: {description: Services that take tasks., type: list, elements: str, default: []}
       proof:
@@ -200,7 +202,7 @@ ROLLOUT_OPTIONS = {
     "upstreams": {"type": "str", "required": True},
     "proxy": {"type": "str", "default": ""},
     "reload": NAMES,
-    "drain_seconds": {"type": "int", "default": 2},
+    "drain_seconds": {"type": "int", "default": 60},
     "scheduler": {"type": "str", "required": True},
     "workers": NAMES,
     "proof": NAMES,

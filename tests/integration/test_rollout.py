@@ -172,7 +172,7 @@ class App:
             "upstreams": "proxy/upstreams/backend.caddy",
             "proxy": "proxy",
             "reload": ["caddy", "reload", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"],
-            "drain_seconds": 1,
+            "drain_seconds": 20,
             "scheduler": "beat",
             "workers": ["worker"],
             "proof": "{{ proof }}",

@@ -33,6 +33,7 @@ RUNNING = Container(
     config_hash="",
     image="sha256:1",
     reference="app:1",
+    pid=0,
     status="running",
     health="healthy",
     started_at="",

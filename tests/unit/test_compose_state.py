@@ -17,6 +17,7 @@ UP = Container(
     config_hash="label",
     image="sha256:1",
     reference="app:1",
+    pid=0,
     status="running",
     health="healthy",
     started_at="2026-01-01T00:00:00.000000000Z",
