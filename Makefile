@@ -45,6 +45,7 @@ lint: venv ## ansible-lint, yamllint, ruff, mypy, and the generated documents ag
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy plugins tests tools
 	@MYPYPATH=molecule/default/tests $(BIN)/mypy molecule/default/tests
+	@MYPYPATH=molecule/default/tests:molecule/faults/tests $(BIN)/mypy molecule/faults
 	@$(BIN)/python tools/role_readme.py --check
 	@$(BIN)/python tools/metric_docs.py --check
 	@$(BIN)/ansible-lint -q --nocolor
@@ -71,8 +72,14 @@ integration: venv ## A real gunicorn, a real engine, the report in a real browse
 	@SOUNDCHECK_DEMO_PYTHON=$(CURDIR)/.cache/demo/bin/python $(BIN)/pytest --quiet tests/integration --junitxml=$(REPORTS)/integration.xml
 
 .PHONY: molecule
-molecule: venv root ## Deploy to a fresh Debian 13 server in a container and test it (needs `make machine images`)
-	@PYTEST_ADDOPTS=--junitxml=$(CURDIR)/$(REPORTS)/molecule.xml $(BIN)/molecule test --scenario-name default
+molecule: venv root ## Deploy to a fresh Debian 13 server in a container, test it, and break it (needs `make machine images`)
+	@$(BIN)/molecule destroy --scenario-name default
+	@status=0; \
+	PYTEST_ADDOPTS=--junitxml=$(CURDIR)/$(REPORTS)/molecule.xml $(BIN)/molecule test --scenario-name default --destroy never \
+	  && PYTEST_ADDOPTS=--junitxml=$(CURDIR)/$(REPORTS)/faults.xml $(BIN)/molecule test --scenario-name faults --destroy never \
+	  || status=$$?; \
+	$(BIN)/molecule destroy --scenario-name default; \
+	exit $$status
 
 .PHONY: bench
 bench: venv root ## Time a no-change deploy and weigh the monitoring, on the server of `molecule converge`
