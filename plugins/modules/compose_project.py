@@ -181,12 +181,14 @@ migrations:
   returned: always
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.compose_deploy import Deploy, Wanted
 from ansible.module_utils.compose_docker import DeployFailed, Engine
 from ansible.module_utils.compose_files import from_parameters, secret_values
+from ansible.module_utils.compose_lock import exclusive
 from ansible.module_utils.compose_releases import (
     ReleaseError,
     Releases,
@@ -325,10 +327,12 @@ def main() -> None:
     )
     deploy = None
     try:
-        wanted = earlier_release(parameters, engine) if parameters["release"] else deployed_files(parameters)
-        module.no_log_values.update(secret_values(list(wanted.files)))
-        deploy = Deploy(engine, wanted, check_mode=module.check_mode)
-        result = deploy.run()
+        with nullcontext() if module.check_mode else exclusive(engine.name, parameters["wait_timeout"]):
+            release = bool(parameters["release"])
+            wanted = earlier_release(parameters, engine) if release else deployed_files(parameters)
+            module.no_log_values.update(secret_values(list(wanted.files)))
+            deploy = Deploy(engine, wanted, check_mode=module.check_mode)
+            result = deploy.run()
     except (DeployFailed, ReleaseError) as error:
         module.fail_json(msg=str(error), actions=deploy.actions if deploy else [])
     else:
