@@ -62,6 +62,11 @@ SECRETS = {
     "vault_telegram_bot_token": "1:render-telegram-token",
     "vault_smtp_password": "render-smtp-password",
 }
+OF_DEPLOY = {
+    "container_images_refs": IMAGES,
+    "container_images_versions": {key: ref.rsplit(":", 1)[1].lstrip("v") for key, ref in IMAGES.items()},
+    **SECRETS,
+}
 
 # No paths: the collections come with the package, and nothing else is to be found. Once a process is enough.
 if AnsibleCollectionConfig.collection_finder is None:
@@ -78,26 +83,13 @@ class Rendering:
 
     @cached_property
     def variables(self) -> dict[str, Any]:
-        loader = DataLoader()
-        # The folder of the playbooks, beside which their group_vars lie.
-        loader.set_basedir(str(ROOT / "playbooks"))
-        inventory = InventoryManager(loader=loader, sources=[str(ROOT / self.inventory)])
-        host = inventory.get_hosts("all")[0]
-        from_inventory = VariableManager(loader=loader, inventory=inventory).get_vars(host=host)
-        images = {
-            "container_images_refs": IMAGES,
-            "container_images_versions": {
-                key: ref.rsplit(":", 1)[1].lstrip("v") for key, ref in IMAGES.items()
-            },
-        }
         return (
             _of_roles("defaults")
-            | from_inventory
+            | of_inventory(self.inventory)
             | _of_roles("vars")
-            | images
-            | SECRETS
+            | OF_DEPLOY
             | {"ansible_managed": MANAGED}
-            | _trusted(self.settings)
+            | trusted(self.settings)
         )
 
     def value(self, name: str) -> Any:
@@ -149,6 +141,17 @@ def plain(item: Any) -> Any:
     return str(item) if isinstance(item, str) else item
 
 
+def of_inventory(path: str) -> dict[str, Any]:
+    """What Ansible knows of the first host of an inventory."""
+    loader = DataLoader()
+    # The folder of the playbooks, beside which their group_vars lie.
+    loader.set_basedir(str(ROOT / "playbooks"))
+    inventory = InventoryManager(loader=loader, sources=[str(ROOT / path)])
+    host = inventory.get_hosts("all")[0]
+    variables: dict[str, Any] = VariableManager(loader=loader, inventory=inventory).get_vars(host=host)
+    return variables
+
+
 @cache
 def _of_roles(folder: str) -> dict[str, Any]:
     """What all roles say in `defaults` or `vars`; the same for every inventory, so read once."""
@@ -160,10 +163,10 @@ def _of_roles(folder: str) -> dict[str, Any]:
     return merged
 
 
-def _trusted(value: Any) -> Any:
+def trusted(value: Any) -> Any:
     """Mark the strings of a setting as templates, as Ansible does with those of an inventory."""
     if isinstance(value, dict):
-        return {key: _trusted(item) for key, item in value.items()}
+        return {key: trusted(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_trusted(item) for item in value]
+        return [trusted(item) for item in value]
     return trust_as_template(value) if isinstance(value, str) else value

@@ -139,7 +139,7 @@ class ActionModule(ActionBase):
             defaults = self._load(folder / "defaults")
             values = self._load(folder / "vars")
             roles[folder.name] = {
-                "spec": spec,
+                "spec": {name: {"default": defaults.get(name), **option} for name, option in spec.items()},
                 "known": {*spec, *defaults, *values},
                 "values": {} if folder.name in in_play else {**defaults, **values},
             }

@@ -186,9 +186,9 @@ class Deploy:
                 f" (files that differ: {differing}); nothing was changed."
                 " Set app_release_restart_backing=true for a deploy that may"
             )
-        folder = plan.upstreams.split("/")[0] + "/"
+        folder = plan.proxy_files + "/"
         return any(entry.path.startswith(folder) for entry, _found in changes) or (
-            plan.web not in pending and self.rollout().listed() != self.rollout().web_names()
+            plan.web not in pending and self.rollout().unnamed()
         )
 
     def ensure_networks(self) -> None:

@@ -1,14 +1,12 @@
 """Replace the services of an app one after the other, so that neither a request nor a task is lost.
 
 The order: what the app stands on (only if it may be restarted), new web containers beside the old until they
-are healthy, the switch, the end of the old ones, beat's end, the workers, proof that each new one answers and
-consumes its queues, one beat, and everything else.
+are healthy, the switch, the end of the old ones, beat's end, the workers, proof that each new one answers
+and consumes its queues, one beat, and everything else.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +14,8 @@ from typing import Any
 
 from ansible.module_utils.compose_docker import DeployFailed, Engine
 from ansible.module_utils.compose_drain import connections_of
-from ansible.module_utils.compose_files import WantedFile, write
 from ansible.module_utils.compose_state import Container
 
-UPSTREAM = re.compile(r"(\S+):\d+")
 PROOF_TRIES = 3
 LOOK_SECONDS = 0.2
 # Two seconds: what the proxy handed over just before its switch is on its way.
@@ -31,13 +27,16 @@ class Plan:
     """Which service plays which part, as the role that describes the app knows it."""
 
     web: str
-    replicas: int
     port: int
-    upstreams: str
-    """Path of the proxy's list of web containers, below the project's directory."""
+    slots: tuple[str, ...]
+    """Two names that the proxy knows. A web container bears one of them while it serves, and only then."""
     proxy: str
     """Service of the proxy; empty when it is somebody else's."""
+    proxy_files: str
+    """Folder of its files, below the project's directory."""
     reload: tuple[str, ...]
+    seen_seconds: float
+    """How long the proxy may take to see that a container bears one of the names and is healthy."""
     drain_seconds: float
     """How long the old web containers may take to answer what they have before they are asked to end."""
     scheduler: str
@@ -60,16 +59,6 @@ def restarts(plan: Plan, pending: Collection[str], containers: Sequence[Containe
     return [service for service in plan.kept if service in pending and service in running]
 
 
-def serving(text: str) -> list[str]:
-    """Names of the web containers in the proxy's list."""
-    return UPSTREAM.findall(text)
-
-
-def upstreams(names: Sequence[str], port: int) -> str:
-    """The proxy's list: one line that stands inside Caddy's `reverse_proxy`."""
-    return " ".join(["to", *(f"{name}:{port}" for name in names)]) + "\n"
-
-
 @dataclass
 class Rollout:
     """One pass over the services. `touched` are those that no longer run as they did before."""
@@ -88,21 +77,19 @@ class Rollout:
         plan = self.plan
         self.replace_backing(pending)
         jobs()
+        retired: list[Container] = []
         if plan.web in pending:
-            self.replace_web()
-            reload = True
-        elif reload or self.listed() != self.web_names():
-            self.list_upstreams(self.web_names())
-            reload = True
+            retired = self.replace_web()
+        elif self.unnamed():
+            self.take_name(self.web()[-1])
         if plan.proxy in pending:
             if not self.engine.containers([plan.proxy]):
                 # Whoever comes now comes to a web container directly, whose port the proxy may need.
-                self.retire_web()
+                self.retire(retired)
             self.replace([plan.proxy])
         elif plan.proxy and reload:
             self.reload_proxy()
-        if plan.web in pending:
-            self.retire_web()
+        self.retire(retired)
         workers = [service for service in plan.workers if service in pending]
         if workers or plan.scheduler in pending:
             self.touched.add(plan.scheduler)
@@ -132,42 +119,71 @@ class Rollout:
 
     # --- web ----------------------------------------------------------------------------------------
 
-    def replace_web(self) -> None:
-        """New containers beside the old, listed when healthy; a failure removes them: nothing has changed."""
+    def replace_web(self) -> list[Container]:
+        """A new container beside the old; it serves, under one of the proxy's names, when it is healthy.
+
+        Returns the old ones. A failure removes the new one: nothing has changed.
+        """
         plan = self.plan
         old = self.old_web()
+        known = {entry.identity for entry in old}
+
+        def new() -> list[Container]:
+            return [entry for entry in self.web() if entry.identity not in known]
+
         try:
-            self.engine.up([plan.web], "--no-recreate", "--scale", f"{plan.web}={len(old) + plan.replicas}")
-            self.engine.wait(lambda: self.new_web(old), self.timeout)
-            names = [entry.name for entry in self.new_web(old)]
-            self.list_upstreams(names)
+            self.engine.up([plan.web], "--no-recreate", "--scale", f"{plan.web}={len(old) + 1}")
+            self.engine.wait(new, self.timeout)
+            self.take_name(new()[0])
         except DeployFailed:
-            self.engine.remove(self.new_web(old))
+            self.engine.remove(new())
             raise
         self.touched.add(plan.web)
-        self.note(f"started {plan.web} ({', '.join(names)})")
-
-    def old_web(self) -> list[Container]:
-        """The containers that serve. Others are left from a deploy that was cut off: they go first."""
-        listed = self.listed()
-        found = self.engine.containers([self.plan.web])
-        running = [entry for entry in found if entry.status == "running"]
-        old = [entry for entry in running if entry.name in listed] or running
-        self.engine.remove([entry for entry in found if entry not in old])
+        self.note(f"started {plan.web}")
+        if plan.proxy and self.engine.containers([plan.proxy]):
+            time.sleep(plan.seen_seconds)
         return old
 
-    def new_web(self, old: Sequence[Container]) -> list[Container]:
-        known = {entry.identity for entry in old}
-        return [entry for entry in self.engine.containers([self.plan.web]) if entry.identity not in known]
+    def old_web(self) -> list[Container]:
+        """The container that serves. What else is there a deploy that was cut off left: it goes first."""
+        running = [entry for entry in self.web() if entry.status == "running"]
+        serving = [entry for entry in running if entry.name in self.plan.slots]
+        old = serving[-1:] or running
+        self.engine.remove([entry for entry in self.web() if entry not in [*old, *serving]])
+        self.retire([entry for entry in serving if entry not in old])
+        return old
 
-    def retire_web(self) -> None:
-        """End the containers that the proxy no longer lists, once what it had handed to them was accepted."""
-        listed = self.listed()
-        retired = [entry for entry in self.engine.containers([self.plan.web]) if entry.name not in listed]
-        if retired:
-            self.drain(retired)
-            self.engine.remove(retired)
-            self.note(f"stopped {', '.join(entry.name for entry in retired)}")
+    def web(self) -> list[Container]:
+        """Web containers, the newest last."""
+        return sorted(self.engine.containers([self.plan.web]), key=lambda entry: entry.started_at)
+
+    def unnamed(self) -> bool:
+        """Whether somebody recreated the web container by hand, so that the proxy does not know it."""
+        web = self.web()
+        return bool(web) and not any(entry.name in self.plan.slots for entry in web)
+
+    def take_name(self, container: Container) -> None:
+        taken = {entry.name for entry in self.web()}
+        name = next(slot for slot in self.plan.slots if slot not in taken)
+        self.rename(container, name)
+
+    def rename(self, container: Container, name: str) -> None:
+        """Docker's DNS follows at once, and running connections do not notice."""
+        code, _out, err = self.engine.docker("rename", container.identity, name)
+        if code != 0:
+            raise DeployFailed(f"{container.name} could not be renamed to {name}: {err.strip()}")
+
+    def retire(self, containers: Sequence[Container]) -> None:
+        """Take their names from the proxy, let them answer what they have, and end them."""
+        present = {entry.identity for entry in self.web()}
+        retired = [entry for entry in containers if entry.identity in present]
+        if not retired:
+            return
+        for entry in retired:
+            self.rename(entry, f"{entry.name}-retired-{entry.identity[:12]}")
+        self.drain(retired)
+        self.engine.remove(retired)
+        self.note(f"stopped the old {self.plan.web}")
 
     def drain(self, retired: Sequence[Container]) -> None:
         """Wait until no request waits for them or is answered; the proxy keeps no idle connection to them."""
@@ -177,24 +193,6 @@ class Rollout:
             busy = sum(connections_of(entry.pid, self.plan.port) for entry in retired)
             quiet = 0 if busy else quiet + 1
             time.sleep(LOOK_SECONDS)
-
-    def web_names(self) -> list[str]:
-        return [entry.name for entry in self.engine.containers([self.plan.web]) if entry.status == "running"]
-
-    def listed(self) -> list[str]:
-        try:
-            with open(self.upstreams_path, encoding="utf-8") as stream:
-                return serving(stream.read())
-        except FileNotFoundError:
-            return []
-
-    def list_upstreams(self, names: Sequence[str]) -> None:
-        content = upstreams(names, self.plan.port)
-        write(self.upstreams_path, WantedFile(self.plan.upstreams, content))
-
-    @property
-    def upstreams_path(self) -> str:
-        return os.path.join(self.engine.directory, self.plan.upstreams)
 
     def reload_proxy(self) -> None:
         """Have the proxy read its files again; requests under way go on where they are."""

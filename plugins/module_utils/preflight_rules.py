@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ansible.module_utils import (
     preflight_contacts,
+    preflight_formats,
     preflight_grafana,
     preflight_host,
     preflight_images,
@@ -17,10 +18,8 @@ from ansible.module_utils.preflight_values import Problem, Settings, Survey, sec
 
 def problems(settings: Settings, survey: Survey) -> list[Problem]:
     """Every reason not to deploy, in the order an operator meets them."""
-    of_settings = (
-        *(*preflight_settings.CHECKS, *preflight_proxy.CHECKS),
-        *(*preflight_grafana.CHECKS, *preflight_contacts.CHECKS),
-    )
+    modules = (preflight_settings, preflight_formats, preflight_proxy, preflight_grafana, preflight_contacts)
+    of_settings = [check for module in modules for check in module.CHECKS]
     of_host = (*preflight_images.CHECKS, *preflight_host.CHECKS, *preflight_proxy.HOST_CHECKS)
     found = [problem for check in of_settings for problem in check(settings)]
     found.extend(problem for check in of_host for problem in check(settings, survey))

@@ -11,6 +11,7 @@ from typing import Any
 Settings = Mapping[str, Any]
 Survey = Mapping[str, Any]
 
+_LONGEST = 600
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 _MEMORY = re.compile(r"([1-9][0-9]*)([KMG])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -26,7 +27,13 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.variable}: {self.found}; {self.remedy}"
+        return f"{_on_a_line(self.variable)}: {_on_a_line(self.found)}; {_on_a_line(self.remedy)}"
+
+
+def _on_a_line(text: str) -> str:
+    """Whatever stands in an inventory, a refusal is one line that a terminal shows as it is."""
+    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
 
 def memory_bytes(text: object) -> int | None:

@@ -18,6 +18,7 @@ Spec = Mapping[str, Any]
 # Type name -> function that returns the converted value or raises TypeError or ValueError.
 Converters = Mapping[str, Callable[[Any], Any]]
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CONTAINERS: dict[str, type] = {"list": list, "dict": dict}
 _ARTICLES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 
@@ -29,12 +30,19 @@ def value_problems(path: str, spec: Spec, value: Any, converters: Converters) ->
     if value is None:
         if spec.get("required"):
             yield Problem(path, "is empty", f"set it: {_sentence(spec)}")
+        elif spec.get("default") is not None:
+            yield Problem(path, "is empty", "set it, or remove the line for its default")
         return
     if kind in _CONTAINERS and not isinstance(value, _CONTAINERS[kind]):
         yield Problem(path, f"{shown} is not a {kind}", f"write it as a YAML {kind}")
         return
     if kind in {"str", "path"} and isinstance(value, (list, dict)):
         yield Problem(path, f"is a {type(value).__name__}", "set it to text")
+        return
+    if isinstance(value, str) and not spec.get("no_log") and _CONTROL.search(value):
+        yield Problem(
+            path, f"{shown} holds a line break or another control character", "write it on one line"
+        )
         return
     if kind not in _CONTAINERS and kind in converters:
         try:

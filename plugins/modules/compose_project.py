@@ -82,11 +82,11 @@ options:
     type: dict
     options:
       web: {description: Service that answers requests., type: str, required: true}
-      replicas: {description: Containers of O(rollout.web)., type: int, default: 1}
       port: {description: Port of O(rollout.web) inside its containers., type: int, required: true}
-      upstreams:
-        description: Path below O(directory) where the proxy reads which web containers serve.
-        type: str
+      slots:
+        description: Two names that the proxy knows. A container of O(rollout.web) bears one while it serves.
+        type: list
+        elements: str
         required: true
       proxy: {description: Service of the proxy; empty when it is somebody else's., type: str, default: ""}
       reload:
@@ -94,10 +94,18 @@ options:
         type: list
         elements: str
         default: []
+      proxy_files:
+        description: Folder below O(directory). When one of its files differs, O(rollout.reload) runs.
+        type: str
+        default: proxy
+      seen_seconds:
+        description: Seconds that the proxy may take to see a healthy container under one of O(rollout.slots).
+        type: int
+        default: 5
       drain_seconds:
         description:
-          - Seconds that the old web containers may take, after the proxy's switch, to answer the requests that
-            they have. They are asked to end as soon as they have none.
+          - Seconds that the old web container may take, after the proxy's switch, to answer the requests that
+            it has. It is asked to end as soon as it has none.
         type: int
         default: 60
       scheduler: {description: Service of which there may never be two., type: str, required: true}
@@ -173,12 +181,14 @@ migrations:
   returned: always
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.compose_deploy import Deploy, Wanted
 from ansible.module_utils.compose_docker import DeployFailed, Engine
 from ansible.module_utils.compose_files import from_parameters, secret_values
+from ansible.module_utils.compose_lock import exclusive
 from ansible.module_utils.compose_releases import (
     ReleaseError,
     Releases,
@@ -197,9 +207,10 @@ FILE_OPTIONS = {
 NAMES = {"type": "list", "elements": "str", "default": []}
 ROLLOUT_OPTIONS = {
     "web": {"type": "str", "required": True},
-    "replicas": {"type": "int", "default": 1},
     "port": {"type": "int", "required": True},
-    "upstreams": {"type": "str", "required": True},
+    "slots": {"type": "list", "elements": "str", "required": True},
+    "proxy_files": {"type": "str", "default": "proxy"},
+    "seen_seconds": {"type": "int", "default": 5},
     "proxy": {"type": "str", "default": ""},
     "reload": NAMES,
     "drain_seconds": {"type": "int", "default": 60},
@@ -316,10 +327,12 @@ def main() -> None:
     )
     deploy = None
     try:
-        wanted = earlier_release(parameters, engine) if parameters["release"] else deployed_files(parameters)
-        module.no_log_values.update(secret_values(list(wanted.files)))
-        deploy = Deploy(engine, wanted, check_mode=module.check_mode)
-        result = deploy.run()
+        with nullcontext() if module.check_mode else exclusive(engine.name, parameters["wait_timeout"]):
+            release = bool(parameters["release"])
+            wanted = earlier_release(parameters, engine) if release else deployed_files(parameters)
+            module.no_log_values.update(secret_values(list(wanted.files)))
+            deploy = Deploy(engine, wanted, check_mode=module.check_mode)
+            result = deploy.run()
     except (DeployFailed, ReleaseError) as error:
         module.fail_json(msg=str(error), actions=deploy.actions if deploy else [])
     else:

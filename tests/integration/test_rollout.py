@@ -30,8 +30,13 @@ SITE = """\
 }
 :80 {
   reverse_proxy {
-    import /etc/caddy/upstreams/backend.caddy
+    to soundcheck-rollout-web-blue:8000 soundcheck-rollout-web-green:8000
     lb_try_duration 5s
+    health_uri /
+    health_interval 1s
+    transport http {
+      keepalive off
+    }
   }
 }
 """
@@ -169,7 +174,8 @@ class App:
         rollout = {
             "web": "web",
             "port": 8000,
-            "upstreams": "proxy/upstreams/backend.caddy",
+            "slots": [f"{PROJECT}-web-blue", f"{PROJECT}-web-green"],
+            "seen_seconds": 3,
             "proxy": "proxy",
             "reload": ["caddy", "reload", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"],
             "drain_seconds": 20,
@@ -365,7 +371,7 @@ def test_old_releases_are_forgotten(app: App) -> None:
 
 
 def test_a_deploy_that_was_cut_off_is_completed_by_the_next(app: App) -> None:
-    """A second web container that the proxy does not know, and no beat: what kill -9 leaves behind."""
+    """A second web container without a name for the proxy, and no beat: what kill -9 leaves behind."""
     app.deploy(version="8")
     compose = ["compose", "-p", PROJECT, "-f", str(app.directory / "compose.yml")]
     docker(*compose, "up", "-d", "--no-deps", "--no-recreate", "--scale", "web=2", "web")

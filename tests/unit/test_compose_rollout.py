@@ -15,11 +15,12 @@ from plugins.module_utils.compose_state import Container
 
 PLAN = Plan(
     web="backend",
-    replicas=1,
     port=8000,
-    upstreams="proxy/upstreams/backend.caddy",
+    slots=("app-backend-blue", "app-backend-green"),
     proxy="proxy",
+    proxy_files="proxy",
     reload=("caddy", "reload"),
+    seen_seconds=0,
     drain_seconds=0,
     scheduler="beat",
     workers=("celery", "celery-ai"),
@@ -57,10 +58,11 @@ class Remembering:
         for service in services:
             self.start(service)
 
-    def start(self, service: str) -> None:
+    def start(self, service: str, name: str = "") -> None:
         self.numbers += 1
-        name = f"app-{service}-{self.numbers}"
-        self.running.append(replace(RUNNING, identity=name, name=name, service=service))
+        identity = f"app-{service}-{self.numbers}"
+        container = replace(RUNNING, identity=identity, name=name or identity, service=service)
+        self.running.append(replace(container, started_at=f"{self.numbers:09}"))
 
     def containers(self, services: Iterable[str] | None = None) -> list[Container]:
         return [entry for entry in self.running if services is None or entry.service in set(services)]
@@ -74,8 +76,9 @@ class Remembering:
 
     def remove(self, containers: Sequence[Container]) -> None:
         if containers:
-            self.acts.append(f"remove {' '.join(entry.name for entry in containers)}")
-        self.running = [entry for entry in self.running if entry not in containers]
+            self.acts.append(f"remove {' '.join(entry.identity for entry in containers)}")
+        gone = {entry.identity for entry in containers}
+        self.running = [entry for entry in self.running if entry.identity not in gone]
 
     def wait(self, ask: Any, timeout: float) -> list[Container]:
         found: list[Container] = ask()
@@ -86,6 +89,11 @@ class Remembering:
 
     def docker(self, *arguments: str) -> tuple[int, str, str]:
         self.acts.append(" ".join(arguments))
+        if arguments[0] == "rename":
+            self.running = [
+                replace(entry, name=arguments[2]) if entry.identity == arguments[1] else entry
+                for entry in self.running
+            ]
         return int(arguments[2] in self.refuses), "", f"{arguments[2]} refused"
 
 
@@ -96,14 +104,15 @@ def run(engine: Remembering, *pending: str, reload: bool = False) -> Rollout:
 
 
 def deployed(directory: Path) -> Remembering:
-    engine = Remembering(directory, "rabbitmq", "backend", "proxy", "celery", "celery-ai", "beat", "traffic")
-    listing(directory).parent.mkdir(parents=True)
-    listing(directory).write_text("to app-backend-2:8000\n")
+    engine = Remembering(directory, "rabbitmq")
+    engine.start("backend", name="app-backend-blue")
+    for service in ("proxy", "celery", "celery-ai", "beat", "traffic"):
+        engine.start(service)
     return engine
 
 
-def listing(directory: Path) -> Path:
-    return directory / PLAN.upstreams
+def web_names(engine: Remembering) -> list[str]:
+    return [entry.name for entry in engine.containers(["backend"])]
 
 
 def test_a_first_deploy_starts_the_proxy_when_there_is_someone_to_serve(tmp_path: Path) -> None:
@@ -115,13 +124,14 @@ def test_a_first_deploy_starts_the_proxy_when_there_is_someone_to_serve(tmp_path
         "up rabbitmq",
         "jobs",
         "up backend beside",
+        "rename app-backend-2 app-backend-blue",
         "up proxy",
         "up celery celery-ai",
         "exec app-celery-4 prove celery celery-ai",
         "up beat",
         "up traffic",
     ]
-    assert listing(tmp_path).read_text() == "to app-backend-2:8000\n"
+    assert web_names(engine) == ["app-backend-blue"]
 
 
 def test_a_new_version_takes_over_before_the_old_one_ends_and_beat_is_never_twice(tmp_path: Path) -> None:
@@ -133,7 +143,8 @@ def test_a_new_version_takes_over_before_the_old_one_ends_and_beat_is_never_twic
     assert engine.acts == [
         "jobs",
         "up backend beside",
-        "exec app-proxy-3 caddy reload",
+        "rename app-backend-8 app-backend-green",
+        "rename app-backend-2 app-backend-blue-retired-app-backend-",
         "remove app-backend-2",
         "remove app-beat-6",
         "up celery celery-ai",
@@ -141,7 +152,7 @@ def test_a_new_version_takes_over_before_the_old_one_ends_and_beat_is_never_twic
         "up beat",
         "up traffic",
     ]
-    assert listing(tmp_path).read_text() == "to app-backend-8:8000\n"
+    assert web_names(engine) == ["app-backend-green"]
     assert rolling.touched == {"backend", "celery", "celery-ai", "beat", "traffic"}
 
 
@@ -159,7 +170,7 @@ def test_a_changed_worker_stops_beat_and_leaves_the_web_alone(tmp_path: Path) ->
     ]
 
 
-def test_a_web_container_that_is_never_healthy_is_removed_and_the_old_one_stays_listed(
+def test_a_web_container_that_is_never_healthy_is_removed_and_the_old_one_keeps_its_name(
     tmp_path: Path,
 ) -> None:
     engine = deployed(tmp_path)
@@ -170,7 +181,7 @@ def test_a_web_container_that_is_never_healthy_is_removed_and_the_old_one_stays_
         rolling.run(["backend", "celery"], lambda: None, reload=False)
 
     assert engine.acts == ["up backend beside", "remove app-backend-8"]
-    assert listing(tmp_path).read_text() == "to app-backend-2:8000\n"
+    assert web_names(engine) == ["app-backend-blue"]
     assert rolling.touched == set()
 
 
@@ -182,7 +193,28 @@ def test_what_a_deploy_that_was_cut_off_left_is_removed_first(tmp_path: Path) ->
 
     assert engine.acts[1] == "remove app-backend-8"
     assert engine.acts[-1] == "remove app-backend-2"
-    assert [entry.name for entry in engine.containers(["backend"])] == ["app-backend-9"]
+    assert web_names(engine) == ["app-backend-green"]
+
+
+def test_a_deploy_that_was_cut_off_between_the_names_is_completed(tmp_path: Path) -> None:
+    engine = deployed(tmp_path)
+    engine.start("backend", name="app-backend-green")
+
+    run(engine, "backend")
+
+    assert engine.acts[1:3] == [
+        "rename app-backend-2 app-backend-blue-retired-app-backend-",
+        "remove app-backend-2",
+    ]
+    assert web_names(engine) == ["app-backend-blue"]
+
+
+def test_a_web_container_that_was_recreated_by_hand_gets_a_name_that_the_proxy_knows(tmp_path: Path) -> None:
+    engine = Remembering(tmp_path, "backend", "proxy")
+
+    run(engine)
+
+    assert web_names(engine) == ["app-backend-blue"]
 
 
 def test_new_files_of_the_proxy_are_read_without_a_restart(tmp_path: Path) -> None:
@@ -198,7 +230,7 @@ def test_a_proxy_that_refuses_its_files_stops_the_rollout(tmp_path: Path) -> Non
     engine.refuses = {"caddy"}
 
     with pytest.raises(DeployFailed, match="app-proxy-3 did not take its new configuration: caddy refused"):
-        run(engine, "backend", "celery")
+        run(engine, "backend", "celery", reload=True)
 
     assert "up celery" not in engine.acts
 
@@ -231,10 +263,3 @@ def test_what_would_be_restarted_unasked(pending: set[str], status: str, unasked
     ]
 
     assert rollout.restarts(PLAN, pending, containers) == unasked
-
-
-def test_the_proxys_list_is_read_as_it_was_written() -> None:
-    names = ["app-backend-2", "app-backend-3"]
-
-    assert rollout.upstreams(names, 8000) == "to app-backend-2:8000 app-backend-3:8000\n"
-    assert rollout.serving(rollout.upstreams(names, 8000)) == names

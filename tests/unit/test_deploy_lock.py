@@ -201,6 +201,18 @@ class Controller:
 
     def __init__(self, folder: Path, path: str) -> None:
         self.folder, self.path = folder, path
+        # Work that lasts until the test has seen enough: its file `done`, or five minutes.
+        self.lasting = str(folder / "work")
+        (folder / "work").write_text(
+            f"#!/bin/sh\nfor _ in $(seq 1500); do [ -e {folder}/done ] && exit; sleep 0.2; done\n"
+        )
+        (folder / "work").chmod(0o755)
+
+    def end(self, run: subprocess.Popen[bytes]) -> None:
+        """Kill a run; what it had started on its host ends then, too."""
+        run.kill()
+        run.wait()
+        (self.folder / "done").touch()
 
     def command(self, *arguments: str, work: str = "true") -> list[str]:
         play = {
@@ -244,7 +256,7 @@ class Controller:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         return done.returncode, " ".join((done.stdout + done.stderr).split())
@@ -264,7 +276,7 @@ def test_a_run_gives_its_lock_back_also_when_it_fails(controller: Controller) ->
 
 def test_the_second_of_two_runs_stops_with_the_name_of_the_first(controller: Controller) -> None:
     first = subprocess.Popen(
-        controller.command(work="sleep 60"), env=controller.environment, stdout=subprocess.DEVNULL
+        controller.command(work=controller.lasting), env=controller.environment, stdout=subprocess.DEVNULL
     )
     try:
         wait_for(lambda: os.path.exists(controller.path))
@@ -281,17 +293,15 @@ def test_the_second_of_two_runs_stops_with_the_name_of_the_first(controller: Con
         assert status == 0
         assert "was taken over: deploy_lock_break is true" in output
     finally:
-        first.kill()
-        first.wait()
+        controller.end(first)
 
 
 def test_the_lock_of_a_killed_run_is_taken_over_and_that_is_said(controller: Controller) -> None:
     first = subprocess.Popen(
-        controller.command(work="sleep 5"), env=controller.environment, stdout=subprocess.DEVNULL
+        controller.command(work=controller.lasting), env=controller.environment, stdout=subprocess.DEVNULL
     )
     wait_for(lambda: os.path.exists(controller.path))
-    first.kill()
-    first.wait()
+    controller.end(first)
     assert os.path.exists(controller.path)
 
     status, output = controller.run()
@@ -316,7 +326,7 @@ def test_a_check_takes_no_lock(controller: Controller) -> None:
 
 
 def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)

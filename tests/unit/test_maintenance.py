@@ -36,7 +36,7 @@ def maintenance(folder: Path, *settings: str) -> tuple[int, str]:
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     return done.returncode, " ".join((done.stdout + done.stderr).split())

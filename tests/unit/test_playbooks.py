@@ -83,7 +83,7 @@ def test_data_goes_only_when_the_host_is_named(tmp_path: Path, said: list[str]) 
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     output = " ".join((done.stdout + done.stderr).split())

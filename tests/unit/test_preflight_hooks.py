@@ -95,7 +95,7 @@ def test_a_hook_runs_when_its_moment_comes_and_knows_the_deploy(inventory: Path)
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

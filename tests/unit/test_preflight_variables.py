@@ -68,6 +68,16 @@ REFUSED = [
     ("app_stack_backend_port", "http", "app_stack_backend_port: `http`; set it to a whole number"),
     ("app_stack_flower_enabled", "perhaps", "app_stack_flower_enabled: `perhaps`; set it to true or false"),
     ("app_stack_beat_memory", ["200M"], "app_stack_beat_memory: is a list; set it to text"),
+    (
+        "app_stack_celery_app",
+        "config\n",
+        "app_stack_celery_app: `config\\n` holds a line break or another control character; write it on",
+    ),
+    (
+        "app_stack_celery_app",
+        None,
+        "app_stack_celery_app: is empty; set it, or remove the line for its default",
+    ),
     ("environment_name", None, "environment_name: is empty; set it: Value of the external label"),
     (
         "grafana_cloud",

@@ -67,7 +67,7 @@ class Host:
             },
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         return done.stdout + done.stderr
