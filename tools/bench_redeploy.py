@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 LOAD = Path(__file__).resolve().parents[1] / "molecule" / "faults" / "load.py"
 FOLDER = "/run/soundcheck-bench"
+SERVING = "app-backend-blue"
 COMPOSE = "docker compose -p app -f docker-compose.prod.yml"
 # A load whose measurement does not live to end it ends by itself.
 BOUND = 600
@@ -42,14 +43,17 @@ class Redeploys:
 
     def measure(self) -> dict[str, Any]:
         changed = f"{COMPOSE} -f {FOLDER}/changed.yml"
-        down_up = f"{changed} down && {self.first_upstream()} && {changed} up -d"
+        # The proxy of a hand-made deploy would know the name that Compose gives.
+        up = f"{changed} up -d && docker rename $({changed} ps -q backend) {SERVING}"
         release = json.dumps({"app_stack_environment": {"RELEASE": f"{time.time():.0f}"}})
         self.copy(f"{FOLDER}/load.py", LOAD.read_text(encoding="utf-8"))
         try:
             return {
                 "deploy": self.under_load(lambda: self.host.play("playbooks/deploy_app.yml", "-e", release)),
-                "up": self.under_load(lambda: self.app(f"{changed} up -d"), self.changed("up")),
-                "down_up": self.under_load(lambda: self.app(down_up), self.changed("down-up")),
+                "up": self.under_load(lambda: self.app(up), self.changed("up")),
+                "down_up": self.under_load(
+                    lambda: self.app(f"{changed} down && {up}"), self.changed("down-up")
+                ),
             }
         finally:
             self.host.play("playbooks/deploy_app.yml")
@@ -61,10 +65,6 @@ class Redeploys:
         image = services["backend"]["image"]
         app = [service for service, entry in services.items() if entry["image"] == image]
         return json.dumps({"services": {service: {"environment": {"RELEASE": name}} for service in app}})
-
-    def first_upstream(self) -> str:
-        """After `down` Compose counts from one again, which the proxy of a hand-made deploy would know."""
-        return "echo 'to app-backend-1:8000' > proxy/upstreams/backend.caddy"
 
     def copy(self, path: str, content: str) -> None:
         encoded = base64.b64encode(content.encode()).decode()

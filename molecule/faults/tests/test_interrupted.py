@@ -30,7 +30,7 @@ STAGES = {
     "before the files": Stage("", "", True),
     "in the migration": Stage("migrate", "start", True),
     "new web container started": Stage("backend", "start", True),
-    "proxy switched": Stage("proxy", "exec_start: caddy reload", True),
+    "new web container serves": Stage("backend", "rename", True),
     "workers stopping": Stage("celery", "kill", True),
     "before beat": Stage("celery-ai", "start", False),
 }
