@@ -82,8 +82,8 @@ molecule: venv root ## Deploy to a fresh Debian 13 server in a container, test i
 	exit $$status
 
 .PHONY: bench
-bench: venv root ## Time a no-change deploy and weigh the monitoring, on the server of `molecule converge`
-	@$(BIN)/python tools/bench.py $(ARGS)
+bench: venv root ## Time deploys and weigh the monitoring, on the server of `molecule converge` (ARGS=--redeploy: under load)
+	@$(BIN)/python -m tools.bench $(ARGS)
 
 .PHONY: machine
 machine: venv root ## Docker and the programs that the tests call, on this machine

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What a deploy and the monitoring cost, measured on a deployed server; nothing is asserted.
 
-    tools/bench.py                  no-change deploys beside a bare `docker compose up`; what monitoring costs
-    tools/bench.py --first          before that a first deploy, on a server that is made anew for it
-    tools/bench.py --inventory DIR  another server than the one of `molecule converge` (its first host)
+    python -m tools.bench                  no-change deploys beside `docker compose up`; monitoring's cost
+    python -m tools.bench --first          before that a first deploy, on a server that is made anew for it
+    python -m tools.bench --redeploy       also a changed demo under load, deployed this way and in two others
+    python -m tools.bench --inventory DIR  another server than the one of `molecule converge` (its first host)
 
 Writes artifacts/bench.json and prints the same as Markdown.
 """
@@ -24,6 +25,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from tools import bench_redeploy
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECTS = {"app": "/opt/soundcheck/app", "telemetry": "/opt/soundcheck/telemetry"}
@@ -86,16 +89,12 @@ class Host:
     def run(self, command: str, stdin: str = "") -> str:
         return output([*self.ssh, command], stdin)
 
-    def deploy(self, *arguments: str, **environment: str) -> str:
-        command = [
-            "ansible-playbook",
-            "-i",
-            str(self.inventory),
-            "deploy.yml",
-            "--skip-tags=verify",
-            *arguments,
-        ]
+    def play(self, playbook: str, *arguments: str, **environment: str) -> str:
+        command = ["ansible-playbook", "-i", str(self.inventory), playbook, *arguments]
         return output(command, environment=environment)
+
+    def deploy(self, **environment: str) -> str:
+        return self.play("deploy.yml", "--skip-tags=verify", **environment)
 
 
 def output(command: Sequence[str], stdin: str = "", environment: dict[str, str] | None = None) -> str:
@@ -232,6 +231,8 @@ def markdown(found: dict[str, Any]) -> str:
             "total": "**total**",
         }
         lines += [f"| {text} | {first[key]} |" for key, text in words.items()] + [""]
+    if redeploys := found.get("redeploy"):
+        lines += bench_redeploy.markdown(redeploys)
     times, cost = found["no_change"], found["monitoring"]
     lines += [
         f"| no-change deploy over ssh, median of {times['runs']} | s |",
@@ -265,6 +266,9 @@ def main() -> None:
         "--first", action="store_true", help="first remake molecule's server and time its deploy"
     )
     parser.add_argument(
+        "--redeploy", action="store_true", help="also deploy a change under load, in three ways"
+    )
+    parser.add_argument(
         "--runs", type=int, default=5, help="no-change deploys to time, and windows to observe"
     )
     parser.add_argument("--window", type=float, default=30.0, help="seconds of each window")
@@ -277,6 +281,8 @@ def main() -> None:
     host = Host.of(arguments.inventory)
     found["no_change"] = no_change(host, arguments.runs)
     found["monitoring"] = monitoring(host, arguments.runs, arguments.window)
+    if arguments.redeploy:
+        found["redeploy"] = bench_redeploy.Redeploys(host, PROJECTS["app"]).measure()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(markdown(found))
