@@ -102,7 +102,7 @@ def state(server: Server) -> tuple[str, dict[str, tuple[int, bytes]]]:
         path: content
         for path, content in server.files("/opt/soundcheck/app").items()
         # Releases that failed are kept for inspection; containers have new numbers after a rollback.
-        if not path.startswith(("releases/", "proxy/upstreams/"))
+        if not path.startswith("releases/")
     }
     return server.run("readlink /opt/soundcheck/app/releases/current").strip(), files
 
