@@ -45,20 +45,27 @@ class ActionModule(ActionBase):
         """`files` and `secret_files` as the module takes them; the compose file comes last."""
         entries, compose_file = arguments["files"], arguments["compose_file"]
         rendered: dict[str, str] = {}
+        templar = self._environment(templates, variables)
         for entry in entries:
             if entry["path"] != compose_file:
-                rendered[entry["path"]] = self._content(entry, templates, variables)
-        variables["config_digest"] = config_digest(entries, rendered)
+                rendered[entry["path"]] = self._content(entry, templates, templar)
+        templar = self._environment(
+            templates, {**variables, "config_digest": config_digest(entries, rendered)}
+        )
         for entry in entries:
             if entry["path"] == compose_file:
-                rendered[compose_file] = self._content(entry, templates, variables)
+                rendered[compose_file] = self._content(entry, templates, templar)
 
         return {
             "files": [module_file(entry, rendered) for entry in entries if not entry.get("secret")],
             "secret_files": [module_file(entry, rendered) for entry in entries if entry.get("secret")],
         }
 
-    def _content(self, entry: dict[str, Any], templates: str, variables: dict[str, Any]) -> str:
+    def _environment(self, templates: str, variables: dict[str, Any]) -> Any:
+        """One for many files: to make one takes longer than to render most of them."""
+        return self._templar.copy_with_new_env(searchpath=[templates], available_variables=variables)
+
+    def _content(self, entry: dict[str, Any], templates: str, templar: Any) -> str:
         if "content" in entry:
             return str(entry["content"])
         path = os.path.join(templates, entry["template"])
@@ -66,9 +73,6 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{entry['path']}: there is no template {path}")
         with open(path, encoding="utf-8") as stream:
             source = stream.read()
-        templar = self._templar.copy_with_new_env(
-            searchpath=[os.path.dirname(path), templates], available_variables=variables
-        )
         return str(
             templar.template(
                 trust_as_template(source),

@@ -355,7 +355,7 @@ class Deploy:
 
     def mark_failed(self, reason: str) -> None:
         if self.release and self.release != self.wanted.target:
-            self.release = replace(self.release, result="failed", reason=reason.splitlines()[0])
+            self.release = replace(self.release, result="failed", reason="; ".join(reason.splitlines()[:2]))
             try:
                 self.releases.write(self.release)
             except OSError:

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ansible.module_utils.compose_state import PROJECT_LABEL, Container, explanation, parse, verdict
@@ -84,8 +84,8 @@ class Engine:
         deadline = time.monotonic() + timeout
         failed_before: set[str] = set()
         while True:
-            containers = ask()
-            verdicts = {entry.identity: self.verdict(entry) for entry in containers}
+            containers = [self.asked(entry) for entry in ask()]
+            verdicts = {entry.identity: verdict(entry, age(entry)) for entry in containers}
             failed = {identity for identity, word in verdicts.items() if word == "failed"}
             if all(word == "up" for word in verdicts.values()):
                 return containers
@@ -94,13 +94,13 @@ class Engine:
             failed_before = failed
             time.sleep(1.0)
 
-    def verdict(self, container: Container) -> str:
-        """As Docker says, or sooner: its first check comes a whole interval after the start."""
-        word = verdict(container, age(container))
-        if word == "waiting" and container.status == "running" and container.health_command:
-            asked = self.docker("exec", container.identity, *container.health_command)
-            return "up" if asked[0] == 0 else word
-        return word
+    def asked(self, container: Container) -> Container:
+        """With its health as of now: Docker asks for the first time a whole interval after the start."""
+        if container.status != "running" or container.health != "starting" or not container.health_command:
+            return container
+        code, out, err = self.docker("exec", container.identity, *container.health_command)
+        said = (out + err).strip()
+        return replace(container, health="healthy" if code == 0 else "starting", health_output=said)
 
     def failure(self, headline: str, containers: Iterable[Container]) -> str:
         """The headline, and of each container that is not well what is wrong and its last words."""

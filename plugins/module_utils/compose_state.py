@@ -136,4 +136,5 @@ def explanation(container: Container) -> str:
     if container.health == "unhealthy":
         return f"{name}: runs but its health check fails: {container.health_output or 'no output'}"
     health = container.health or "none"
-    return f"{name}: not healthy in time (status {container.status}, health {health})"
+    said = f": {container.health_output}" if container.health_output else ""
+    return f"{name}: not healthy in time (status {container.status}, health {health}){said}"

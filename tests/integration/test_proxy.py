@@ -207,7 +207,8 @@ def deployed(program: str, folder: Path, backends: tuple[str, ...], **settings: 
     folder.chmod(0o755)
     binary = Path(sys.executable).parent / "caddy" if program == "registry" else None
     settings = {"app_stack_proxy_try_seconds": 8, "app_stack_proxy_body_limit": "1M", **settings}
-    network = f"{PREFIX}-{folder.name}".replace("_", "-")
+    # Names of containers are names in DNS, which hold 63 characters.
+    network = f"{PREFIX}-{folder.name}".replace("_", "-")[:50].rstrip("-")
     stack = Stack(network, folder, image("caddy"), image("app"), binary, settings)
     try:
         stack.start()
@@ -335,6 +336,7 @@ def test_a_request_waits_for_the_only_backend(stack: Stack, method: str) -> None
         answer = waiting.result()
     stack.route("one")
     docker("rm", "-f", container)
+    del stack.identities[f"{stack.network}-late"]
 
     assert answer.status == 200
     assert answer.told["name"] == "late"
