@@ -28,6 +28,8 @@ WAIVERS = {
         (service, "user of the image"): IMAGE_USER
         for service in ("backend", "celery", "celery-ai", "celery-beat", "traffic", "check", "migrate")
     },
+    ("proxy", "user of the image"): "listens at ports below 1024; has none of root's other capabilities",
+    ("proxy", "capability NET_BIND_SERVICE"): "its program carries it and does not start without",
     ("cadvisor", "root"): "reads the cgroups and /proc of all containers; has none of root's capabilities",
     ("cadvisor", "socket within /"): "asks Docker for names and labels of containers; read-only",
     ("cadvisor", "device /dev/kmsg"): "reads there which containers the kernel killed for their memory",

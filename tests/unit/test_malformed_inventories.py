@@ -84,7 +84,8 @@ class Preflight(preflight.ActionModule):
     def _execute_module(self, *, module_name: str, **_: Any) -> dict[str, Any]:
         self.asked.append(module_name)
         memory = {"total": 16 * GIB, "available": 8 * GIB, "swap": 0}
-        return sound_survey() | {"images_present": list(IMAGES.values()), "memory": memory}
+        lock = {"taken": True, "found": None}
+        return sound_survey() | {"images_present": list(IMAGES.values()), "memory": memory, "lock": lock}
 
     def _roles(self, in_play: list[str]) -> dict[str, dict[str, Any]]:
         return roles()

@@ -147,7 +147,7 @@ FAILURES = {
         targets(without="node"),
         ("node", "target"),
         "no such target",
-        "no such job: run deploy.yml",
+        "no such job, or finds no container: run deploy.yml",
         True,
     ),
     "not scraped yet": (

@@ -97,7 +97,7 @@ def test_the_proxy_is_hardened_and_bounded() -> None:
     assert service["sysctls"] == {"net.ipv4.tcp_migrate_req": 1}
     assert service["deploy"]["resources"]["limits"]["memory"] == "128M"
     assert compose(app_stack_proxy_memory="96M")["services"]["proxy"]["deploy"]["resources"] == {
-        "limits": {"memory": "96M"}
+        "limits": {"memory": "96M", "pids": 1024}
     }
 
 
@@ -137,10 +137,10 @@ def test_an_own_proxy_finds_the_backend_by_labels_and_network() -> None:
 
 def test_image_is_wanted_where_it_runs() -> None:
     defaults = yaml.safe_load((ROOT / "roles/container_images/defaults/main.yml").read_text("utf-8"))
-    wanted = defaults["container_images_wanted"]
+    wanted = {"wanted": defaults["container_images_wanted"], "container_images_with_app": True}
 
-    assert "caddy" in Rendering(settings={"wanted": wanted}).value("wanted")
-    assert "caddy" not in Rendering(settings={"wanted": wanted, "proxy": "external"}).value("wanted")
+    assert "caddy" in Rendering(settings=wanted).value("wanted")
+    assert "caddy" not in Rendering(settings={**wanted, "proxy": "external"}).value("wanted")
 
 
 @pytest.mark.parametrize(
