@@ -66,6 +66,7 @@ OF_DEPLOY = {
     "container_images_refs": IMAGES,
     "container_images_versions": {key: ref.rsplit(":", 1)[1].lstrip("v") for key, ref in IMAGES.items()},
     **SECRETS,
+    "app_version": "2026-11-01",
 }
 
 # No paths: the collections come with the package, and nothing else is to be found. Once a process is enough.

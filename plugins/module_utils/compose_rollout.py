@@ -35,8 +35,10 @@ class Plan:
     proxy_files: str
     """Folder of its files, below the project's directory."""
     reload: tuple[str, ...]
+    retire: tuple[str, ...]
+    """Command in a web container that makes it tell the proxy that it takes no more requests."""
     seen_seconds: float
-    """How long the proxy may take to see that a container bears one of the names and is healthy."""
+    """How long the proxy may take to see that a container bears one of the names, or is retired."""
     drain_seconds: float
     """How long the old web containers may take to answer what they have before they are asked to end."""
     scheduler: str
@@ -140,9 +142,12 @@ class Rollout:
             raise
         self.touched.add(plan.web)
         self.note(f"started {plan.web}")
-        if plan.proxy and self.engine.containers([plan.proxy]):
-            time.sleep(plan.seen_seconds)
+        self.let_the_proxy_see()
         return old
+
+    def let_the_proxy_see(self) -> None:
+        if self.plan.proxy and self.engine.containers([self.plan.proxy]):
+            time.sleep(self.plan.seen_seconds)
 
     def old_web(self) -> list[Container]:
         """The container that serves. What else is there a deploy that was cut off left: it goes first."""
@@ -174,13 +179,18 @@ class Rollout:
             raise DeployFailed(f"{container.name} could not be renamed to {name}: {err.strip()}")
 
     def retire(self, containers: Sequence[Container]) -> None:
-        """Take their names from the proxy, let them answer what they have, and end them."""
+        """Have them tell the proxy that they end, let them answer what they have, and end them.
+
+        They keep their name until they are gone: a request that is sent to a name which nobody bears is lost
+        if it has a body (Caddy 2.6 cannot send it again).
+        """
         present = {entry.identity for entry in self.web()}
         retired = [entry for entry in containers if entry.identity in present]
         if not retired:
             return
         for entry in retired:
-            self.rename(entry, f"{entry.name}-retired-{entry.identity[:12]}")
+            self.engine.docker("exec", entry.identity, *self.plan.retire)
+        self.let_the_proxy_see()
         self.drain(retired)
         self.engine.remove(retired)
         self.note(f"stopped the old {self.plan.web}")

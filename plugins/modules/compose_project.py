@@ -98,8 +98,13 @@ options:
         description: Folder below O(directory). When one of its files differs, O(rollout.reload) runs.
         type: str
         default: proxy
+      retire:
+        description: Command in a web container by which it tells the proxy that it takes no more requests.
+        type: list
+        elements: str
+        default: []
       seen_seconds:
-        description: Seconds that the proxy may take to see a healthy container under one of O(rollout.slots).
+        description: Seconds that the proxy may take to see a new container, or that an old one is retired.
         type: int
         default: 5
       drain_seconds:
@@ -213,6 +218,7 @@ ROLLOUT_OPTIONS = {
     "seen_seconds": {"type": "int", "default": 5},
     "proxy": {"type": "str", "default": ""},
     "reload": NAMES,
+    "retire": NAMES,
     "drain_seconds": {"type": "int", "default": 60},
     "scheduler": {"type": "str", "required": True},
     "workers": NAMES,

@@ -34,6 +34,9 @@ class Handler(BaseHTTPRequestHandler):
         if url.path == "/received":
             self.reply(200, received)
             return
+        if url.path == "/soundcheck/ready" and os.path.exists("/tmp/retired"):
+            self.reply(503, "retired")
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         received.append({"method": self.command, "path": self.path, "headers": headers, "body": body})
         if query.get("die"):

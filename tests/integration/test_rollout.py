@@ -32,7 +32,7 @@ SITE = """\
   reverse_proxy {
     to soundcheck-rollout-web-blue:8000 soundcheck-rollout-web-green:8000
     lb_try_duration 5s
-    health_uri /
+    health_uri /ready
     health_interval 1s
     transport http {
       keepalive off
@@ -44,7 +44,8 @@ APP = """\
 import os, time
 def app(environ, start_response):
     time.sleep(0.05)
-    start_response("200 OK", [("Content-Type", "text/plain")])
+    retired = environ["PATH_INFO"] == "/ready" and os.path.exists("/tmp/retired")
+    start_response("503 Retired" if retired else "200 OK", [("Content-Type", "text/plain")])
     return [os.environ["VERSION"].encode()]
 """
 COMPOSE = """\
@@ -138,7 +139,8 @@ class Load:
 
 
 def served() -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/", timeout=10) as answer:
+    # With a body: Caddy 2.6 cannot send it a second time.
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/", data=b"{}", timeout=10) as answer:
         return str(answer.read().decode())
 
 
@@ -175,6 +177,7 @@ class App:
             "web": "web",
             "port": 8000,
             "slots": [f"{PROJECT}-web-blue", f"{PROJECT}-web-green"],
+            "retire": ["touch", "/tmp/retired"],
             "seen_seconds": 3,
             "proxy": "proxy",
             "reload": ["caddy", "reload", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"],

@@ -20,6 +20,7 @@ PLAN = Plan(
     proxy="proxy",
     proxy_files="proxy",
     reload=("caddy", "reload"),
+    retire=("retire",),
     seen_seconds=0,
     drain_seconds=0,
     scheduler="beat",
@@ -144,7 +145,7 @@ def test_a_new_version_takes_over_before_the_old_one_ends_and_beat_is_never_twic
         "jobs",
         "up backend beside",
         "rename app-backend-8 app-backend-green",
-        "rename app-backend-2 app-backend-blue-retired-app-backend-",
+        "exec app-backend-2 retire",
         "remove app-backend-2",
         "remove app-beat-6",
         "up celery celery-ai",
@@ -203,7 +204,7 @@ def test_a_deploy_that_was_cut_off_between_the_names_is_completed(tmp_path: Path
     run(engine, "backend")
 
     assert engine.acts[1:3] == [
-        "rename app-backend-2 app-backend-blue-retired-app-backend-",
+        "exec app-backend-2 retire",
         "remove app-backend-2",
     ]
     assert web_names(engine) == ["app-backend-blue"]

@@ -121,3 +121,14 @@ def test_checks_import_neither_django_nor_celery(shim: ModuleType) -> None:
         line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))
     ]
     assert "import celery" not in source
+
+
+def test_a_web_container_that_is_to_end_says_so(
+    shim: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """T11: soundcheck_urls answers the proxy with 503 as long as the file is there."""
+    monkeypatch.setattr(shim, "RETIRED_FILE", tmp_path / "soundcheck" / "retired")
+
+    assert shim.main(["retire"]) == 0
+
+    assert (tmp_path / "soundcheck" / "retired").exists()

@@ -71,7 +71,7 @@ def test_the_public_gets_the_app_and_neither_metrics_nor_administration(server: 
         path: server.run(
             f"curl --silent --output /dev/null --write-out '%{{http_code}}' http://127.0.0.1{path}"
         )
-        for path in ("/healthz", "/metrics", "/metrics/", "/admin/", "/flower/")
+        for path in ("/healthz", "/metrics", "/metrics/", "/admin/", "/flower/", "/soundcheck/ready")
     }
 
     assert statuses.pop("/healthz") == "200"

@@ -1,5 +1,7 @@
 """Health checks of the app's containers: `python -m soundcheck_health web|worker|beat`.
 
+`python -m soundcheck_health retire` makes a web container tell the proxy that it takes no more requests.
+
 They run every few seconds in every container, so they import neither Django nor Celery. `worker` and `beat`
 look at the age of a file that soundcheck_worker and soundcheck_beat touch; `web` asks gunicorn.
 """
@@ -22,6 +24,7 @@ BEAT_FILE = RUNTIME_DIRECTORY / "beat-tick"
 # Several times the interval at which each file is touched (5 s and 15 s), so that a busy host is no alarm.
 MAX_AGE = {"worker": 30.0, "beat": 60.0}
 FILES = {"worker": WORKER_FILE, "beat": BEAT_FILE}
+RETIRED_FILE = RUNTIME_DIRECTORY / "retired"
 WEB_TIMEOUT = 8.0
 
 
@@ -79,10 +82,13 @@ def main(arguments: list[str]) -> int:
         if role == "web":
             path = os.environ.get("SOUNDCHECK_HEALTH_PATH", "/metrics")
             line = check_web(("127.0.0.1", int(os.environ.get("SOUNDCHECK_PORT", "8000"))), path, WEB_TIMEOUT)
+        elif role == "retire":
+            touch(RETIRED_FILE)
+            line = "web: takes no more requests"
         elif role in FILES:
             line = check_file(role, FILES[role], time.time())
         else:
-            print("usage: python -m soundcheck_health web|worker|beat", file=sys.stderr)
+            print("usage: python -m soundcheck_health web|worker|beat|retire", file=sys.stderr)
             return 2
     except Unhealthy as problem:
         print(problem)

@@ -186,7 +186,9 @@ def overrides(
         "ROOT_URLCONF": "soundcheck_urls",
         "SOUNDCHECK_APP_URLCONF": app["ROOT_URLCONF"],
         # The collector asks inside the network and without TLS.
-        "SECURE_REDIRECT_EXEMPT": union(app.get("SECURE_REDIRECT_EXEMPT", ()), [r"^metrics$"]),
+        "SECURE_REDIRECT_EXEMPT": union(
+            app.get("SECURE_REDIRECT_EXEMPT", ()), [r"^metrics$", r"^soundcheck/ready$"]
+        ),
         "PROMETHEUS_LATENCY_BUCKETS": tuple(float(bucket) for bucket in config["latency_buckets"]),
         "SOUNDCHECK_BEAT_BASE": own_celery.get("beat_scheduler", "celery.beat:PersistentScheduler"),
         **{

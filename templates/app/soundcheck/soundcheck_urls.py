@@ -1,12 +1,17 @@
-"""The app's URLs, with /metrics in front of them where the app does not serve it."""
+"""The app's URLs, with what the proxy and the collector ask in front of them."""
 
 from __future__ import annotations
 
 import importlib
 
 from django.conf import settings
+from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, path, resolve
 from django_prometheus.exports import ExportToDjangoView
+from soundcheck_health import RETIRED_FILE
+
+# django-prometheus' own name for its page: it becomes the label `view`, which dashboards leave out.
+NO_PAGE_OF_THE_APP = "prometheus-django-metrics"
 
 
 def _serves_metrics(urlconf: str) -> bool:
@@ -17,11 +22,20 @@ def _serves_metrics(urlconf: str) -> bool:
         return False
 
 
+def ready(request: HttpRequest) -> HttpResponse:
+    """Whether this container takes requests; the proxy asks all the time. One that is to end says no."""
+    if RETIRED_FILE.exists():
+        return HttpResponse("retired\n", status=503, content_type="text/plain")
+    return HttpResponse("ready\n", content_type="text/plain")
+
+
+# For an app whose middleware sends everybody to its login page.
+ready.login_required = False
+
 _app = importlib.import_module(settings.SOUNDCHECK_APP_URLCONF)
-urlpatterns = [*_app.urlpatterns]
+urlpatterns = [path("soundcheck/ready", ready, name=NO_PAGE_OF_THE_APP), *_app.urlpatterns]
 if not _serves_metrics(settings.SOUNDCHECK_APP_URLCONF):
-    # The name is django-prometheus' own: it becomes the label `view`, which dashboards leave out.
-    urlpatterns.insert(0, path("metrics", ExportToDjangoView, name="prometheus-django-metrics"))
+    urlpatterns.insert(0, path("metrics", ExportToDjangoView, name=NO_PAGE_OF_THE_APP))
 
 # Error pages are looked up on the root URLconf, which is this module.
 globals().update(
