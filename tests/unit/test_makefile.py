@@ -17,7 +17,7 @@ from tests.render import ROOT
 from tools.test_summary import count, line
 
 TARGETS = [
-    *("help", "deploy", "verify", "test", "lint", "unit", "render", "images"),
+    *("help", "deploy", "verify", "test", "serverless", "lint", "unit", "render", "images"),
     *("alerts", "integration", "molecule", "bench", "machine", "clean"),
 ]
 
