@@ -43,6 +43,8 @@ class Plan:
     """How long the old web containers may take to answer what they have before they are asked to end."""
     scheduler: str
     workers: tuple[str, ...]
+    quiet: tuple[str, ...]
+    """Command in a worker's container that has the workers named as its arguments take no more tasks."""
     proof: tuple[str, ...]
     """Command in a worker's container that proves the workers named as its arguments."""
     kept: tuple[str, ...]
@@ -96,6 +98,7 @@ class Rollout:
         if workers or plan.scheduler in pending:
             self.touched.add(plan.scheduler)
             self.engine.remove(self.engine.containers([plan.scheduler]))
+        self.quiet(workers)
         self.replace(workers)
         if workers:
             self.prove(workers)
@@ -213,6 +216,13 @@ class Rollout:
         self.note(f"reloaded {self.plan.proxy}")
 
     # --- workers ------------------------------------------------------------------------------------
+
+    def quiet(self, workers: Sequence[str]) -> None:
+        """Have the old workers leave their queues. One that cannot be told is stopped all the same."""
+        running = [entry for entry in self.engine.containers(workers) if entry.status == "running"]
+        if running:
+            self.touched.update(workers)
+            self.engine.docker("exec", running[0].identity, *self.plan.quiet, *workers)
 
     def prove(self, workers: Sequence[str]) -> None:
         """Each new worker answers to its own name and consumes the queues it is there for."""

@@ -115,6 +115,11 @@ options:
         default: 60
       scheduler: {description: Service of which there may never be two., type: str, required: true}
       workers: {description: Services that take tasks., type: list, elements: str, default: []}
+      quiet:
+        description: Command in a worker's container by which the workers named as its arguments end consuming.
+        type: list
+        elements: str
+        default: []
       proof:
         description: Command in a worker's container that proves the workers named as its arguments.
         type: list
@@ -222,6 +227,7 @@ ROLLOUT_OPTIONS = {
     "drain_seconds": {"type": "int", "default": 60},
     "scheduler": {"type": "str", "required": True},
     "workers": NAMES,
+    "quiet": NAMES,
     "proof": NAMES,
     "kept": NAMES,
     "restart_kept": {"type": "bool", "default": False},

@@ -184,6 +184,7 @@ class App:
             "drain_seconds": 20,
             "scheduler": "beat",
             "workers": ["worker"],
+            "quiet": ["true"],
             "proof": "{{ proof }}",
             "kept": ["broker", "proxy"],
             "version": "{{ version }}",

@@ -25,6 +25,7 @@ PLAN = Plan(
     drain_seconds=0,
     scheduler="beat",
     workers=("celery", "celery-ai"),
+    quiet=("quiet",),
     proof=("prove",),
     kept=("rabbitmq", "postgres", "proxy"),
 )
@@ -148,6 +149,7 @@ def test_a_new_version_takes_over_before_the_old_one_ends_and_beat_is_never_twic
         "exec app-backend-2 retire",
         "remove app-backend-2",
         "remove app-beat-6",
+        "exec app-celery-4 quiet celery celery-ai",
         "up celery celery-ai",
         "exec app-celery-9 prove celery celery-ai",
         "up beat",
@@ -165,6 +167,7 @@ def test_a_changed_worker_stops_beat_and_leaves_the_web_alone(tmp_path: Path) ->
     assert engine.acts == [
         "jobs",
         "remove app-beat-6",
+        "exec app-celery-4 quiet celery",
         "up celery",
         "exec app-celery-8 prove celery",
         "up beat",
