@@ -116,7 +116,7 @@ options:
       scheduler: {description: Service of which there may never be two., type: str, required: true}
       workers: {description: Services that take tasks., type: list, elements: str, default: []}
       quiet:
-        description: Command in a worker's container by which the workers named as its arguments end consuming.
+        description: Command in a worker's container by which workers named as its arguments end consuming.
         type: list
         elements: str
         default: []

@@ -1,8 +1,8 @@
 """Have workers take no more tasks, before they are stopped: `python -m soundcheck_quiet celery celery-ai`.
 
-A worker that is stopped while it hands a task to one of its processes may acknowledge it too late: the broker
-gives it to the next worker, and it runs twice. So each worker first leaves its queues, and what it has reserved
-begins. What still waits then, behind a task that takes long, is not acknowledged and returns to its queue.
+A worker that is stopped while it hands a task to one of its processes may acknowledge it too late: the
+broker gives it to the next worker, and it runs twice. So each worker first leaves its queues, and what it has
+reserved begins. What still waits then, behind a task that takes long, returns to its queue unacknowledged.
 """
 
 from __future__ import annotations
