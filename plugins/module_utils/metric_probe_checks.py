@@ -253,18 +253,25 @@ class _Evaluation:
             return None
         if self.backend.status != OK or self._unreachable(COLLECTOR):
             return None
+        got = f"none of {len(asked)} sources"
+        cause = (
+            "the collector scrapes but nothing arrives: vault_metrics_write_password or its user is"
+            " refused, metrics_destination or grafana_cloud.remote_write_url names another backend than"
+            " the one asked, or the first samples are still on their way; read the collector's log"
+        )
+        if refused := self.facts.refused:
+            got += f"; the backend answers the collector with {refused}"
+            cause = "a limit of the backend, or samples that it does not take; read the collector's log"
+            if refused in {"401", "403"}:
+                cause = "correct vault_metrics_write_password, or the user it belongs to, and deploy"
         return Check(
             COLLECTOR,
             "remote write",
             FAILED,
             asked=f"{self.facts.backend_url}, samples of any source",
             expected="fresh samples",
-            got=f"none of {len(asked)} sources",
-            likely_cause=(
-                "the collector scrapes but nothing arrives: vault_metrics_write_password or its user is"
-                " refused, metrics_destination or grafana_cloud.remote_write_url names another backend than"
-                " the one asked, or the first samples are still on their way; read the collector's log"
-            ),
+            got=got,
+            likely_cause=cause,
             waiting=True,
         )
 

@@ -243,6 +243,8 @@ class Facts:
     containers: tuple[Container, ...] = ()
     scrapes: dict[str, tuple[Scrape, ...]] = field(default_factory=dict)
     targets: Targets | None = None
+    refused: str = ""
+    """HTTP status with which the backend refuses the collector's samples, by the collector's log."""
     backend_problem: Problem | None = None
     stored: dict[str, Stored] = field(default_factory=dict)
     canary: Canary | None = None

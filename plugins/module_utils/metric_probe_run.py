@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,9 @@ _PAUSE_SECONDS = 1.0
 _RESEND_SECONDS = 12.0
 _CANARY_TIMEOUT = 40.0
 # Alloy has none that is stable.
+# As Prometheus' own remote write says it, which Grafana Agent and Alloy have within them.
+_REFUSED = re.compile(r"HTTP status (4\d\d)")
+_LOG_TIMEOUT = 20.0
 _TARGETS_API = {"grafana_agent": "/agent/api/v1/metrics/targets", "prometheus_agent": "/api/v1/targets"}
 _QUESTIONS = ("endpoint", "target", "backend", "canary", "monotonic")
 
@@ -107,6 +111,7 @@ class Run:
             self._ask({(c.source, c.check.split()[0]) for c in checks if c.waiting})
             checks = evaluate(self.facts)
         if self._find_ages(checks):
+            self._read_the_collectors_log()
             return evaluate(self.facts)
         return checks
 
@@ -326,6 +331,14 @@ class Run:
         self.facts.canary = replace(canary, stored=stored)
 
     # --- the end ------------------------------------------------------------------------------------
+
+    def _read_the_collectors_log(self) -> None:
+        """Why nothing arrives: no metric holds the backend's answer, but every collector logs it."""
+        source = self.facts.source(COLLECTOR)
+        for container in self._running(source) if source else ():
+            _code, out, err = docker("logs", "--tail", "50", container.identity, timeout=_LOG_TIMEOUT)
+            statuses = _REFUSED.findall(out + err)
+            self.facts.refused = statuses[-1] if statuses else ""
 
     def _find_ages(self, checks: list[Check]) -> bool:
         """For sources without any fresh sample, learn when the last one came; true when there are such."""

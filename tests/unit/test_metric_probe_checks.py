@@ -171,6 +171,13 @@ FAILURES = {
         "vault_metrics_write_password",
         True,
     ),
+    "the backend refuses the collector": (
+        all_of(stored(series=()), lambda facts: setattr(facts, "refused", "401")),
+        ("collector", "remote write"),
+        "the backend answers the collector with 401",
+        "correct vault_metrics_write_password",
+        True,
+    ),
     "backend stopped": (
         all_of(stopped("metrics-backend"), backend(REFUSED)),
         ("metrics_backend", "query"),

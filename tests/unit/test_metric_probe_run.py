@@ -57,6 +57,7 @@ class Host:
     questions_answered_after: float = 0.0  # seconds until a rate has its second sample
     backend_silent_until: float = 0.0
     silence: str = "timeout"  # kind of the problem meanwhile
+    log: str = ""  # of the collector
     refused: str = ""  # beginning of the expressions that the backend cannot evaluate
 
     def containers(self, _projects: list[str]) -> tuple[tuple[Container, ...], str]:
@@ -76,8 +77,10 @@ class Host:
         return tuple(found), ""
 
     def docker(self, *arguments: str, timeout: float = 0) -> tuple[int, str, str]:
-        self.commands.append(list(arguments))
         assert timeout > 0
+        if arguments[0] == "logs":
+            return 0, "", self.log
+        self.commands.append(list(arguments))
         if self.canary_answer:
             return self.canary_answer
         queues = arguments[-1].split(",")
@@ -388,3 +391,12 @@ def test_without_an_engine_nothing_else_is_asked(host: Host, monkeypatch: pytest
     monkeypatch.setattr(metric_probe_run, "containers", lambda _projects: ((), "cannot connect"))
     assert set(run(host)) == {"docker engine"}
     assert host.scraped == []
+
+
+def test_the_status_with_which_the_backend_refuses_is_read_from_the_collectors_log(host: Host) -> None:
+    host.arrives_after = 1000
+    host.log = 'level=error msg="non-recoverable error" err="server returned HTTP status 401 Unauthorized"\n'
+
+    checks = run(host, timeout=0)
+
+    assert "the backend answers the collector with 401" in checks["collector remote write"].got
