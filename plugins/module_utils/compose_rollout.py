@@ -149,7 +149,8 @@ class Rollout:
         return old
 
     def let_the_proxy_see(self) -> None:
-        if self.plan.proxy and self.engine.containers([self.plan.proxy]):
+        """Somebody else's proxy, too, asks for health; before the first start of one's own nobody does."""
+        if not self.plan.proxy or self.engine.containers([self.plan.proxy]):
             time.sleep(self.plan.seen_seconds)
 
     def old_web(self) -> list[Container]:
