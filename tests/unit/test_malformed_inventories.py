@@ -107,7 +107,8 @@ def action(variables: dict[str, Any]) -> Preflight:
 
 @cache
 def sound(inventory: str) -> dict[str, Any]:
-    return of_inventory(inventory) | OF_DEPLOY
+    # The one of production is an example, and refused.
+    return of_inventory(inventory) | OF_DEPLOY | {"app_domain": ""}
 
 
 @st.composite
