@@ -90,6 +90,10 @@ molecule: venv root ## Deploy to a fresh Debian 13 server in a container, test i
 	$(BIN)/molecule destroy --scenario-name default; \
 	exit $$status
 
+.PHONY: faults
+faults: venv root ## Every fault of molecule/faults, an hour, on a fresh server (needs `make machine images`)
+	@SOUNDCHECK_FAULTS=all $(BIN)/molecule test --scenario-name faults
+
 .PHONY: bench
 bench: venv root ## Time deploys and weigh the monitoring, on the server of `molecule converge` (ARGS=--redeploy: under load)
 	@$(BIN)/python -m tools.bench $(ARGS)
