@@ -123,7 +123,7 @@ def test_the_old_version_serves_throughout(server: Server, table: Table, name: s
     assert deploy.status != 0, deploy.output
     assert [word for word in bad.words if word not in deploy.output] == [], deploy.output
     seen.assert_nothing_dropped()
-    assert server.containers()["backend"]["Image"] == old_image
+    assert server.containers()["backend"]["Image"] == old_image, deploy.output
     assert state(server) == before
     if not bad.served:
         assert server.identities() == identities
