@@ -245,15 +245,19 @@ class _Evaluation:
     # --- (c) backend --------------------------------------------------------------------------------
 
     def _remote_write(self) -> Check | None:
-        """A failed check of the collector when it scrapes but nothing of any source arrives."""
+        """A failed check of the collector when it scrapes but nothing of any source arrives, or is refused.
+
+        While it is refused, samples that carry an older time of their own may still count as fresh.
+        """
         asked = [self.facts.stored[s.name] for s in self.facts.sources if s.name in self.facts.stored]
         targets = self.facts.targets.found if self.facts.targets else ()
         scraping = any(target.health == "up" for target in targets)
-        if len(asked) < 2 or not scraping or any(s.problem or s.series for s in asked):
+        fresh = [s for s in asked if s.problem or s.series]
+        if len(asked) < 2 or not scraping or (fresh and not self.facts.refused):
             return None
         if self.backend.status != OK or self._unreachable(COLLECTOR):
             return None
-        got = f"none of {len(asked)} sources"
+        got = f"{len(fresh) or 'none'} of {len(asked)} sources"
         cause = (
             "the collector scrapes but nothing arrives: vault_metrics_write_password or its user is"
             " refused, metrics_destination or grafana_cloud.remote_write_url names another backend than"

@@ -336,7 +336,7 @@ class Run:
         """Why nothing arrives: no metric holds the backend's answer, but every collector logs it."""
         source = self.facts.source(COLLECTOR)
         for container in self._running(source) if source else ():
-            _code, out, err = docker("logs", "--tail", "50", container.identity, timeout=_LOG_TIMEOUT)
+            _code, out, err = docker("logs", "--since", "2m", container.identity, timeout=_LOG_TIMEOUT)
             statuses = _REFUSED.findall(out + err)
             self.facts.refused = statuses[-1] if statuses else ""
 

@@ -178,6 +178,16 @@ FAILURES = {
         "correct vault_metrics_write_password",
         True,
     ),
+    "the backend refuses the collector, and one source has older times of its own": (
+        all_of(
+            stored("django", "celery", "rabbitmq", "node", "postgres", "collector", series=()),
+            lambda facts: setattr(facts, "refused", "401"),
+        ),
+        ("collector", "remote write"),
+        "1 of 7 sources; the backend answers the collector with 401",
+        "correct vault_metrics_write_password",
+        True,
+    ),
     "backend stopped": (
         all_of(stopped("metrics-backend"), backend(REFUSED)),
         ("metrics_backend", "query"),
