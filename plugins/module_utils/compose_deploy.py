@@ -95,7 +95,8 @@ class Deploy:
         self.ensure_networks()
         changed = bool(changes or stale or pending or surplus or reload or self.actions)
         if self.check_mode or not (changed or self.unrecorded):
-            self.timed("wait", self.settle) if not self.check_mode else None
+            if not self.check_mode:
+                self.timed("wait", self.settle)
             return self.result(changed=changed, diff=diff, pending=pending)
 
         rollout = self.rollout() if self.wanted.plan else None
@@ -338,7 +339,10 @@ class Deploy:
                 " the earlier release does not know. If its code can live with them:"
                 " ansible-playbook playbooks/rollback.yml -e app_release_ignore_migrations=true"
             )
-        self.restore_files(changes)
+        try:
+            self.restore_files(changes)
+        except OSError as second:
+            return f"{reason}\nThe files of the release that serves could not be put back: {second}"
         if not touched:
             return f"{reason}\nThe running services were not touched."
         back = self.rollout()

@@ -90,15 +90,19 @@ class Releases:
         return wanted
 
     def add(self, release: Release, files: Iterable[WantedFile]) -> None:
-        """Write a release whole: its record comes last."""
+        """Write a release whole, its record last, or leave nothing of it: a full disk gets no fuller."""
         base = os.path.join(self.folder, release.id)
-        os.makedirs(os.path.join(base, "files"), mode=0o755, exist_ok=True)
-        os.chmod(os.path.join(base, "files"), 0o700)
         files = list(files)
-        for entry in files:
-            write(os.path.join(base, "files", entry.path), entry)
-        listed = [{k: v for k, v in asdict(entry).items() if k != "content"} for entry in files]
-        self.write(replace(release, files=listed))
+        try:
+            os.makedirs(os.path.join(base, "files"), mode=0o755, exist_ok=True)
+            os.chmod(os.path.join(base, "files"), 0o700)
+            for entry in files:
+                write(os.path.join(base, "files", entry.path), entry)
+            listed = [{k: v for k, v in asdict(entry).items() if k != "content"} for entry in files]
+            self.write(replace(release, files=listed))
+        except OSError:
+            shutil.rmtree(base, ignore_errors=True)
+            raise
 
     def write(self, release: Release) -> None:
         content = json.dumps(asdict(release), indent=1, sort_keys=True) + "\n"
@@ -159,16 +163,14 @@ def migrations_since(releases: Sequence[Release], target: Release) -> list[str]:
     return [name for release in releases if release.id > target.id for name in release.migrations]
 
 
-def missing_images(engine: Engine, release: Release) -> list[tuple[str, str]]:
-    """References whose image the host no longer holds; names that point elsewhere by now are set right."""
-    missing = []
-    for reference, identity in release.images.items():
-        _code, out, _err = engine.docker("image", "inspect", "--format", "{{.Id}}", reference)
-        if out.strip() == identity:
-            continue
-        if engine.docker("tag", identity, reference)[0] != 0:
-            missing.append((reference, identity))
-    return missing
+def moved_names(engine: Engine, release: Release) -> list[tuple[str, str]]:
+    """References of the release that mean another image by now, or none, with the id that they had."""
+    return [pair for pair in release.images.items() if image_id(engine, pair[0]) != pair[1]]
+
+
+def image_id(engine: Engine, reference: str) -> str:
+    """Id of an image by its name or id; empty where the host does not hold it."""
+    return engine.docker("image", "inspect", "--format", "{{.Id}}", reference)[1].strip()
 
 
 APPLIED = re.compile(r"^\s*Applying (\S+?)\.\.\. OK", re.MULTILINE)

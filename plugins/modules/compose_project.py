@@ -203,8 +203,9 @@ from ansible.module_utils.compose_releases import (
     ReleaseError,
     Releases,
     choose,
+    image_id,
     migrations_since,
-    missing_images,
+    moved_names,
 )
 from ansible.module_utils.compose_rollout import Plan
 
@@ -301,8 +302,11 @@ def deployed_files(parameters: dict[str, Any]) -> Wanted:
     )
 
 
-def earlier_release(parameters: dict[str, Any], engine: Engine) -> Wanted:
-    """What an earlier release put on the host. Raises ReleaseError when it cannot be had back."""
+def earlier_release(parameters: dict[str, Any], engine: Engine, *, check_mode: bool) -> Wanted:
+    """What an earlier release put on the host, its images under the names that they had.
+
+    Raises ReleaseError when it cannot be had back; then, and in check mode, no name was changed.
+    """
     releases, asked = Releases(parameters["directory"]), parameters["rollout"]
     known, current = releases.all(), releases.current()
     target = choose(known, current, parameters["release"])
@@ -312,11 +316,15 @@ def earlier_release(parameters: dict[str, Any], engine: Engine) -> Wanted:
             f"release: migrations were applied since {target.id}, which its code does not know:"
             f" {', '.join(migrations)}. If it can live with them, set app_release_ignore_migrations=true"
         )
-    for reference, identity in missing_images(engine, target):
-        raise ReleaseError(
-            f"release: image {reference} ({identity[:19]}) of {target.id} is no longer on this host;"
-            f" `docker pull {reference}` there, or set another release"
-        )
+    moved = moved_names(engine, target)
+    for reference, identity in moved:
+        if not image_id(engine, identity):
+            raise ReleaseError(
+                f"release: image {reference} ({identity[:19]}) of {target.id} is no longer on this host;"
+                f" `docker pull {reference}` there, or set another release"
+            )
+    for reference, identity in [] if check_mode else moved:
+        engine.docker("tag", identity, reference)
     # Services play the parts that they played in that release; what is allowed now is asked now.
     now = {
         name: asked[name] for name in ("restart_kept", "keep_failed", "ignore_migrations", "keep", "reason")
@@ -341,11 +349,15 @@ def main() -> None:
     try:
         with nullcontext() if module.check_mode else exclusive(engine.name, parameters["wait_timeout"]):
             release = bool(parameters["release"])
-            wanted = earlier_release(parameters, engine) if release else deployed_files(parameters)
+            wanted = (
+                earlier_release(parameters, engine, check_mode=module.check_mode)
+                if release
+                else deployed_files(parameters)
+            )
             module.no_log_values.update(secret_values(list(wanted.files)))
             deploy = Deploy(engine, wanted, check_mode=module.check_mode)
             result = deploy.run()
-    except (DeployFailed, ReleaseError) as error:
+    except (DeployFailed, ReleaseError, OSError) as error:
         module.fail_json(msg=str(error), actions=deploy.actions if deploy else [])
     else:
         module.exit_json(**result)

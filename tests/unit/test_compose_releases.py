@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,3 +139,38 @@ def test_pruning_tells_the_images_that_nobody_needs(tmp_path: Path) -> None:
     assert [entry.version for entry in removed] == ["1"]
     assert unused == {"sha256:1"}
     assert [entry.version for entry in kept.all()] == ["2"]
+
+
+def test_a_release_that_does_not_fit_on_the_disk_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: str, _entry: WantedFile) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(releases, "write", full)
+
+    with pytest.raises(OSError, match="No space left on device"):
+        Releases(str(tmp_path)).add(release(1), [WantedFile("compose.yml", "services: {}\n")])
+
+    assert list((tmp_path / "releases").iterdir()) == []
+
+
+class Holding:
+    """Stands for compose_docker.Engine: names of images and their ids."""
+
+    def __init__(self, **names: str) -> None:
+        self.ids = {**names, **{identity: identity for identity in names.values()}}
+
+    def docker(self, *arguments: str) -> tuple[int, str, str]:
+        assert arguments[:2] == ("image", "inspect"), "only asked, nothing is named anew"
+        found = self.ids.get(arguments[-1], "")
+        return int(not found), found + "\n", ""
+
+
+def test_names_of_images_that_moved_on_are_found_and_left_alone() -> None:
+    target = release(1, images={"app": "sha256:1", "broker": "sha256:b", "gone": "sha256:g"})
+    engine: Any = Holding(app="sha256:2", broker="sha256:b")
+
+    assert releases.moved_names(engine, target) == [("app", "sha256:1"), ("gone", "sha256:g")]
+    assert releases.image_id(engine, "sha256:2") == "sha256:2"
+    assert releases.image_id(engine, "sha256:1") == ""
