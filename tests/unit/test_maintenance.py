@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.playbooks import ansible_playbook
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,10 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def maintenance(folder: Path, *settings: str) -> tuple[int, str]:
     """Exit status and output, its lines joined."""
     arguments = [word for setting in settings for word in ("-e", setting)]
-    done = subprocess.run(
-        [
+    done = ansible_playbook(
+        *[
             *(
-                "ansible-playbook",
                 "-i",
                 "server,",
                 "-c",
@@ -27,17 +26,7 @@ def maintenance(folder: Path, *settings: str) -> tuple[int, str]:
             ),
             *("-e", f"app_stack_directory={folder}", "-e", f"ansible_python_interpreter={sys.executable}"),
             *("-e", "ansible_become=false", *arguments),
-        ],
-        env={
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+        ]
     )
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 

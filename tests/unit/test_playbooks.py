@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.playbooks import ansible_playbook
 from tests.render import ROOT
 
 PLAYBOOKS = ROOT / "playbooks"
@@ -68,23 +67,13 @@ def test_a_deploy_is_verified_before_its_host_is_unlocked() -> None:
 @pytest.mark.parametrize("said", [[], ["-e", "teardown_confirm=other"]])
 def test_data_goes_only_when_the_host_is_named(tmp_path: Path, said: list[str]) -> None:
     """Bad input: nothing at all is removed then; --check, should the refusal fail."""
-    done = subprocess.run(
-        [
-            *("ansible-playbook", "-i", "server,", "-c", "local", "--check", str(PLAYBOOKS / "teardown.yml")),
+    done = ansible_playbook(
+        *[
+            *("-i", "server,", "-c", "local", "--check", str(PLAYBOOKS / "teardown.yml")),
             *("-e", f"app_stack_directory={tmp_path}/app", "-e", f"telemetry_directory={tmp_path}/telemetry"),
             *("-e", f"ansible_python_interpreter={sys.executable}", "-e", "ansible_become=false"),
             *("-e", "teardown_volumes=true", *said),
-        ],
-        env={
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+        ]
     )
     output = " ".join((done.stdout + done.stderr).split())
     assert done.returncode != 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 import yaml
 
 from plugins.action import preflight
+from tests.playbooks import ansible_playbook
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "k3EpThisOutOfMessages"
@@ -59,19 +58,7 @@ def deploy(folder: Path, *options: str, **changes: Any) -> str:
     (folder / "group_vars" / "all.yml").write_text(json.dumps(variables), encoding="utf-8")
     (folder / "hosts").write_text("server\n", encoding="utf-8")
     (folder / "play.yml").write_text(PLAY, encoding="utf-8")
-    done = subprocess.run(
-        ["ansible-playbook", "-i", str(folder / "hosts"), str(folder / "play.yml"), *options],
-        env={
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = ansible_playbook("-i", str(folder / "hosts"), str(folder / "play.yml"), *options)
     return done.stdout + done.stderr
 
 

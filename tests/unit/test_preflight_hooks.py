@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import pytest
 import yaml
 
 from plugins.module_utils.preflight_hooks import hooks
+from tests.playbooks import ansible_playbook
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -85,19 +83,7 @@ def test_a_hook_runs_when_its_moment_comes_and_knows_the_deploy(inventory: Path)
         **{"vars": {"deploy_hooks": {"on_failure": "tell.yml"}}},
     }
     (inventory / "play.yml").write_text(json.dumps([play]))
-    done = subprocess.run(
-        ["ansible-playbook", "-i", str(inventory / "hosts"), str(inventory / "play.yml")],
-        env={
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = ansible_playbook(*["-i", str(inventory / "hosts"), str(inventory / "play.yml")])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "on_failure of 2: failed, not healthy" in done.stdout
     assert "pre_deploy of" not in done.stdout

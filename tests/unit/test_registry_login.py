@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from plugins.module_utils.registry_login import ImageError, RegistryLogin
+from tests.playbooks import ansible_playbook
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "k3EpThisOutOfEverything"
@@ -57,19 +57,7 @@ class Host:
             "tasks": [{"container_images": task}],
         }
         (self.folder / "play.yml").write_text(json.dumps([play]))
-        done = subprocess.run(
-            ["ansible-playbook", "-i", "localhost,", "-c", "local", str(self.folder / "play.yml"), *options],
-            env={
-                **os.environ,
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_NOCOLOR": "1",
-            },
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        done = ansible_playbook(*["-i", "localhost,", "-c", "local", str(self.folder / "play.yml"), *options])
         return done.stdout + done.stderr
 
     def calls(self, command: str) -> list[str]:
