@@ -79,3 +79,23 @@ def test_data_goes_only_when_the_host_is_named(tmp_path: Path, said: list[str]) 
     assert done.returncode != 0
     assert "say it again with -e teardown_confirm=server. Nothing was changed." in output
     assert "Take the host's lock" not in output
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ([], "release: there is no earlier release to go back to (known: none)"),
+        (["-e", "release=2026-10-30"], "release: 2026-10-30 is not known on this host; set one of: none"),
+    ],
+)
+def test_a_release_that_is_not_there_is_refused_by_name(tmp_path: Path, asked: list[str], said: str) -> None:
+    """Bad input, through the playbook itself: it knows no more of the host than a deploy has left there."""
+    done = ansible_playbook(
+        *("-i", str(ROOT / "inventories" / "local"), str(PLAYBOOKS / "rollback.yml"), *asked),
+        *("-e", f"app_stack_directory={tmp_path}/app", "-e", f"deploy_lock_path={tmp_path}/deploy.lock"),
+        *("-e", f"ansible_python_interpreter={sys.executable}", "-e", "ansible_become=false"),
+    )
+
+    assert done.returncode != 0
+    assert said in " ".join(done.stdout.split()), done.stdout + done.stderr
+    assert not (tmp_path / "deploy.lock").exists()
