@@ -116,7 +116,7 @@ class ActionModule(ActionBase):
         """Refuse while another run has the host; say so when its lock was taken over."""
 
         def replace(stale: Lock) -> Outcome:
-            arguments = {**lock, "state": "present", "replaced": asdict(stale)}
+            arguments = {**lock, "replaced": asdict(stale)}
             answer = self._execute_module(
                 module_name="deploy_lock", module_args=arguments, task_vars=task_vars
             )
