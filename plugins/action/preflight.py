@@ -2,7 +2,8 @@
 
 Templates the inventory's variables on the controller, checks them against the argument specs of every role
 and the rules in module_utils/preflight_*.py, and asks the host once (host_survey), which also takes the
-host's lock for this run; the playbooks give it back. Returns the survey.
+host's lock for this run; the playbooks give it back. Returns the survey, and `catalogue`, the entries of
+panels and alerts, which take long to work out and are asked for again by the tasks that follow.
 
 Arguments: `purpose`, the words that others are told who find the host locked; `survey`, the result of an
 earlier call in this run. It is returned as it is when the earlier deploy steps changed nothing that it tells
@@ -62,9 +63,10 @@ from ansible.module_utils.preflight_vault import unencrypted  # noqa: E402
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 COLLECTORS = {"grafana_agent", "alloy", "prometheus_agent"}
 # Worked out by roles, no options of them: a bad catalogue of panels and alerts fails in its entries.
+CATALOGUE = "metric_catalogue_entries"
 DERIVED = (
     *("container_images_refs", "container_images_versions", "container_images_wanted"),
-    "metric_catalogue_entries",
+    CATALOGUE,
 )
 # Ansible's own: the hosts of the inventory, whatever --limit says.
 INVENTORY = "groups"
@@ -102,6 +104,9 @@ class ActionModule(ActionBase):
             found += self._locked(lock, outcome_of(survey["lock"]), task_vars)
         images = list(wanted(settings).values())
         survey["images_missing"] = [image for image in images if image not in survey["images_present"]]
+        if CATALOGUE in settings:
+            # Too long for those who look with -v at what a host has.
+            survey |= {"catalogue": settings[CATALOGUE], "_ansible_verbose_override": True}
 
         found = without_repetition([*found, *problems(settings, survey)])
         if found:

@@ -49,15 +49,32 @@ PLAY = """---
     - role: preflight
 """
 
+PLAY_THAT_ASKS = """---
+- name: Check
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Know the sources
+      ansible.builtin.import_role: {name: metric_catalogue, rolespec_validate: false}
+    - name: Refuse what cannot work
+      ansible.builtin.import_role: {name: preflight, rolespec_validate: false}
+    - name: Ask, when nothing can be worked out any more
+      ansible.builtin.debug:
+        msg: >-
+          asked: {{ (metric_catalogue_entries.alerts | selectattr('guide', 'equalto', 'G3.1') | first).title }},
+          worked out before
+      vars: {metric_catalogue_sources: {}}
+"""
 
-def deploy(folder: Path, *options: str, **changes: Any) -> str:
+
+def deploy(folder: Path, *options: str, play: str = PLAY, **changes: Any) -> str:
     """Run the role against this machine; the inventory's values as changed, None leaves one out."""
     options = options or ("--check",)
     variables = {name: value for name, value in {**INVENTORY, **changes}.items() if value is not None}
     (folder / "group_vars").mkdir(exist_ok=True)
     (folder / "group_vars" / "all.yml").write_text(json.dumps(variables), encoding="utf-8")
     (folder / "hosts").write_text("server\n", encoding="utf-8")
-    (folder / "play.yml").write_text(PLAY, encoding="utf-8")
+    (folder / "play.yml").write_text(play, encoding="utf-8")
     done = ansible_playbook("-i", str(folder / "hosts"), str(folder / "play.yml"), *options)
     return done.stdout + done.stderr
 
@@ -67,6 +84,13 @@ def test_nothing_is_validated_before_preflight() -> None:
     metas = [yaml.safe_load(path.read_text("utf-8")) for path in ROOT.glob("roles/*/meta/main.yml")]
 
     assert [meta["galaxy_info"]["role_name"] for meta in metas if meta["dependencies"]] == []
+
+
+def test_the_catalogue_is_worked_out_once_and_handed_on(tmp_path: Path) -> None:
+    """Whoever asks for the entries afterwards gets those of preflight, whatever they are made of by then."""
+    output = deploy(tmp_path, play=PLAY_THAT_ASKS, preflight_production=False)
+
+    assert "asked: Backend CPU High, worked out before" in output, output
 
 
 def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
