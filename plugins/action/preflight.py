@@ -60,7 +60,7 @@ from ansible.module_utils.preflight_variables import (  # noqa: E402
 )
 from ansible.module_utils.preflight_vault import unencrypted  # noqa: E402
 from ansible.module_utils.sizing import TooSmall, plan, summary  # noqa: E402
-from ansible.module_utils.sizing_connections import connections_at_most  # noqa: E402
+from ansible.module_utils.sizing_connections import connection_budget  # noqa: E402
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 COLLECTORS = {"grafana_agent", "alloy", "prometheus_agent"}
@@ -113,12 +113,12 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": message(found, masked_secrets(settings))}
         for warning in warnings(settings, survey):
             self._display.warning(str(warning))
-        return {**result, **survey, "connections": connections_at_most(settings), "changed": False}
+        return {**result, **survey, "connections": connection_budget(settings), "changed": False}
 
     def _sized(
         self, settings: dict[str, Any], survey: dict[str, Any], variables: dict[str, Any]
     ) -> list[Problem]:
-        """Work out what the inventory leaves to this host; from the survey the defaults of roles take it."""
+        """Work out what the inventory leaves to this host; the survey takes it to the templates."""
         # Without the defaults of roles, and with -e.
         explicit = set(variables["hostvars"][variables["inventory_hostname"]])
         host = {"memory": survey["memory"]["total"], "cores": survey["cpus"]}

@@ -71,6 +71,16 @@ def arithmetic(settings: Settings) -> str:
     return f"{found['at_most']} = {web}, {', '.join(others)}"
 
 
+def connection_budget(settings: Settings) -> dict[str, Any]:
+    """What `connections_at_most` finds, as a `sentence`, and what is `fitting` where the maximum is known."""
+    limit = most_connections(settings)
+    return {
+        **connections_at_most(settings),
+        "sentence": arithmetic(settings),
+        "fitting": fitting(settings, limit) if limit else None,
+    }
+
+
 def fitting(settings: Settings, limit: int, fixed: Collection[str] = ()) -> dict[str, Any]:
     """Settings that stay within a max_connections: the largest number is lowered until the sum fits.
 
@@ -99,7 +109,7 @@ def _lower_largest(settings: dict[str, Any], fixed: Collection[str]) -> bool:
     web = {"app_stack_backend_threads": each, "app_stack_backend_workers": processes}
     # Threads go first: the memory is there for the processes.
     variable = next((name for name, value in web.items() if value > 1 and name not in fixed), "")
-    workers = [w for w in settings["app_stack_workers"] if slots(w) > 1 and w.get("name") not in fixed]
+    workers = [w for w in settings["app_stack_workers"] if slots(w) > 1 and str(w.get("name")) not in fixed]
     largest = max(workers, key=slots, default=None)
     if variable and (largest is None or WEB_IN_ROLLOUT * processes * each >= slots(largest)):
         settings[variable] = web[variable] - 1

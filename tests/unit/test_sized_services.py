@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 
 from plugins.module_utils import sizing
 from plugins.module_utils.preflight_values import memory_bytes
-from tests.render import Rendering
+from tests.render import ROOT, Rendering
 
 GIB = 2**30
 # What decides which services there are, and what they state themselves.
@@ -22,11 +23,11 @@ JOBS = {"check", "migrate"}
 
 
 def rendered(memory: int, cores: int, **explicit: Any) -> dict[str, Any]:
-    """Services of both projects for a host, as preflight and the roles' defaults bring the plan to them."""
+    """Services of both projects for a host: the plan over all else, as the playbooks give it to templates."""
     asked = Rendering(settings=explicit)
     settings = {name: asked.value(name) for name in ASKED} | {"preflight_memory_reserve": "256M"}
     values = sizing.plan({"memory": memory, "cores": cores}, settings, explicit)
-    planned = Rendering(settings={**explicit, "__preflight_survey": {"sizing": values}})
+    planned = Rendering(settings={**explicit, **values})
     services: dict[str, Any] = {}
     for project in ("app", "telemetry"):
         services |= yaml.safe_load(planned.project(project)["docker-compose.prod.yml"])["services"]
@@ -51,6 +52,29 @@ def test_the_limits_of_both_projects_fit_the_host(memory: int, cores: int) -> No
     assert {"backend", "celery", "celery-ai", "postgres", "metrics-backend", "cadvisor"} <= services.keys()
     reserve = 256 * 2**20
     assert sum(limits(services).values()) <= memory * GIB - reserve
+
+
+def test_every_rendering_of_a_deploy_is_given_the_plan() -> None:
+    """Were it left out of one, a job would run with other limits than the service."""
+    for path in sorted((ROOT / "playbooks").rglob("*.yml")):
+        for arguments in _of_module("compose_project", yaml.safe_load(path.read_text(encoding="utf-8"))):
+            if "files" in arguments:
+                assert arguments["variables"] == "{{ sizing_plan }}", path
+
+
+def _of_module(name: str, tasks: Any) -> Iterator[dict[str, Any]]:
+    """Arguments of each call, however deep in blocks."""
+    for entry in tasks if isinstance(tasks, list) else tasks.values() if isinstance(tasks, dict) else []:
+        if isinstance(entry, dict) and isinstance(entry.get(name), dict):
+            yield entry[name]
+        yield from _of_module(name, entry)
+
+
+def test_the_plan_is_that_of_the_survey() -> None:
+    plan = {"app_stack_beat_memory": "97M"}
+    assert Rendering().value("sizing_plan") == {}
+    assert Rendering(settings={"__preflight_survey": {"cpus": 2}}).value("sizing_plan") == {}
+    assert Rendering(settings={"__preflight_survey": {"sizing": plan}}).value("sizing_plan") == plan
 
 
 def test_what_was_worked_out_reaches_the_commands() -> None:

@@ -312,6 +312,31 @@ def test_a_stated_maximum_of_connections_is_kept_to() -> None:
     )
 
 
+SPOILT = (
+    *("app_stack_backend_workers", "app_stack_backend_threads", "app_stack_backend_memory"),
+    *("app_stack_extra_services", "app_stack_database_max_connections", "collector"),
+    *("preflight_memory_reserve", "app_stack_database_memory", "database"),
+)
+JUNK = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.text(max_size=5), st.lists(st.integers()))
+
+
+@given(
+    st.fixed_dictionaries(dict.fromkeys(("memory", "concurrency", "pool", "name"), JUNK)),
+    st.fixed_dictionaries(dict.fromkeys(SPOILT, JUNK)),
+    st.booleans(),
+)
+@quick
+def test_bad_values_are_left_to_the_rules_that_name_them(
+    worker: dict[str, Any], values: dict[str, Any], stated: bool
+) -> None:
+    """Bad input: the plan is worked out before they are refused, and must not end in a traceback."""
+    settings = {**inventory(), **values, "app_stack_workers": [worker, CELERY]}
+    explicit = {*values, "app_stack_workers"} if stated else set()
+    found = sizing.plan(host(8 * GIB), settings, explicit)
+    assert not explicit & (found.keys() - {"app_stack_workers"})
+    assert sizing.summary(host(8 * GIB), found)
+
+
 REFUSED = [
     (
         {},

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from plugins.module_utils.sizing_connections import (
     RESERVED,
     arithmetic,
+    connection_budget,
     connections_at_most,
     fitting,
     most_connections,
@@ -127,6 +128,15 @@ def test_settings_that_fit_do(processes: int, threads: int, concurrency: int, li
     # Nothing was lowered without need.
     if connections_at_most(settings)["at_most"] <= limit - RESERVED:
         assert found["settings"] == {}
+
+
+def test_the_budget_holds_all_that_a_diagnosis_compares_with() -> None:
+    found = connection_budget(guide(app_stack_database_max_connections=100))
+    assert (found["at_most"], found["rollout"], found["services"]["celery"]) == (13, 3, 2)
+    assert found["sentence"].startswith("13 = backend 3 workers")
+    assert found["fitting"]["fit"]
+    # Of an external database whose maximum nobody told.
+    assert connection_budget(guide(app_stack_database_max_connections=0))["fitting"] is None
 
 
 @pytest.mark.parametrize(
