@@ -74,11 +74,11 @@ class Reference:
     concurrency: int
 
 
-REFERENCES = {"celery": Reference(224, 512, 2), "celery-ai": Reference(512, 1024, 1)}
+REFERENCES = {"celery": Reference(192, 512, 2), "celery-ai": Reference(512, 1024, 1)}
 SHARE_OF_WORKERS = 300
 SHARE_OF_WEB = 150
 
-WEB = Part("app_stack_backend_memory", 224, 600, SHARE_OF_WEB)
+WEB = Part("app_stack_backend_memory", 192, 600, SHARE_OF_WEB)
 APP = (
     Part("app_stack_beat_memory", 96, 200),
     Part("app_stack_rabbitmq_memory", 192, 300, 50, 2048),
@@ -88,7 +88,7 @@ DATABASE = Part("app_stack_database_memory", 192, 256, 200, without="database: e
 FLOWER = Part("app_stack_flower_memory", 128, 200, without="app_stack_flower_enabled: false")
 COLLECTOR_FLOOR, COLLECTOR_GUIDE = 128, 256
 TELEMETRY: Mapping[str, tuple[Part, ...]] = {
-    "cadvisor": (Part("cadvisor_memory", 96, 256, without="cadvisor_enabled: false"),),
+    "cadvisor": (Part("cadvisor_memory", 64, 256, without="cadvisor_enabled: false"),),
     "node_exporter": (Part("node_exporter_memory", 32, 128, without="node_exporter_enabled: false"),),
     "celery_exporter": (Part("celery_exporter_memory", 96, 128, without="celery_exporter_enabled: false"),),
     "postgres_exporter": (

@@ -341,14 +341,14 @@ REFUSED = [
     (
         {},
         1 * GIB,
-        "sizing: `auto` needs 1984 MiB for the least that each service works with, and the server has 1024 "
-        "MiB; use a server with 1984 MiB or more, or go without: the worker celery-ai, its queues given to "
-        "another (512 MiB), proxy: external (48 MiB), cadvisor_enabled: false (96 MiB)",
+        "sizing: `auto` needs 1856 MiB for the least that each service works with, and the server has 1024 "
+        "MiB; use a server with 1856 MiB or more, or go without: the worker celery-ai, its queues given to "
+        "another (512 MiB), proxy: external (48 MiB), cadvisor_enabled: false (64 MiB)",
     ),
     (
         EMBEDDED,
         2 * GIB,
-        "sizing: `auto` needs 2368 MiB for the least that each service works with, and the server has 2048",
+        "sizing: `auto` needs 2304 MiB for the least that each service works with, and the server has 2048",
     ),
 ]
 
