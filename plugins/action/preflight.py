@@ -2,8 +2,9 @@
 
 Templates the inventory's variables on the controller, checks them against the argument specs of every role
 and the rules in module_utils/preflight_*.py, and asks the host once (host_survey), which also takes the
-host's lock for this run; the playbooks give it back. Returns the survey, and `catalogue`, the entries of
-panels and alerts, which take long to work out and are asked for again by the tasks that follow.
+host's lock for this run; the playbooks give it back. Returns the survey with the `connections` that the
+settings can open at most, under `sizing: auto` what `sizing` works out for the host, and `catalogue`, the
+entries of panels and alerts, which take long to work out and are asked for again by the tasks that follow.
 
 Arguments: `purpose`, the words that others are told who find the host locked; `survey`, the result of an
 earlier call in this run. It is returned as it is when the earlier deploy steps changed nothing that it tells
@@ -59,6 +60,8 @@ from ansible.module_utils.preflight_variables import (  # noqa: E402
     value_problems,
 )
 from ansible.module_utils.preflight_vault import unencrypted  # noqa: E402
+from ansible.module_utils.sizing import TooSmall, plan, summary  # noqa: E402
+from ansible.module_utils.sizing_connections import connection_budget  # noqa: E402
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 COLLECTORS = {"grafana_agent", "alloy", "prometheus_agent"}
@@ -108,12 +111,30 @@ class ActionModule(ActionBase):
             # Too long for those who look with -v at what a host has.
             survey |= {"catalogue": settings[CATALOGUE], "_ansible_verbose_override": True}
 
+        if settings.get("sizing") == "auto":
+            found += self._sized(settings, survey, variables)
         found = without_repetition([*found, *problems(settings, survey)])
         if found:
             return {**result, "failed": True, "msg": message(found, masked_secrets(settings))}
         for warning in warnings(settings, survey):
             self._display.warning(str(warning))
-        return {**result, **survey, "changed": False}
+        return {**result, **survey, "connections": connection_budget(settings), "changed": False}
+
+    def _sized(
+        self, settings: dict[str, Any], survey: dict[str, Any], variables: dict[str, Any]
+    ) -> list[Problem]:
+        """Work out what the inventory leaves to this host; the survey takes it to the templates."""
+        # Without the defaults of roles, and with -e.
+        explicit = set(variables["hostvars"][variables["inventory_hostname"]])
+        host = {"memory": survey["memory"]["total"], "cores": survey["cpus"]}
+        try:
+            survey["sizing"] = plan(host, settings, explicit)
+        except TooSmall as error:
+            return [error.problem()]
+        settings.update(survey["sizing"])
+        if self._task.check_mode or self._task.diff:
+            self._display.display(f"{variables['inventory_hostname']}: {summary(host, survey['sizing'])}")
+        return []
 
     def _locked(
         self, lock: dict[str, Any], first: Outcome, task_vars: dict[str, Any] | None

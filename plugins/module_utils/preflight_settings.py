@@ -27,6 +27,7 @@ LIMITING_POOLS = {"prefork", "gevent"}
 UNACKNOWLEDGED_SECONDS = 1800
 AT_LEAST_ONE = (
     "app_stack_backend_workers",
+    "app_stack_backend_threads",
     "app_stack_backend_max_requests",
     "app_stack_log_max_file",
     "app_stack_proxy_try_seconds",
@@ -115,11 +116,13 @@ def sizes(settings: Settings) -> Iterator[Problem]:
     values = {
         name: value
         for name, value in settings.items()
-        if name.endswith(("_memory", "_memory_reservation", "preflight_memory_reserve", "_disk_minimum"))
+        if name.endswith(
+            ("_memory", "_memory_reservation", "_memory_reserve", "_disk_minimum", "_shared_buffers")
+        )
     }
     for variable in ("app_stack_workers", "app_stack_extra_services"):
         for index, entry in enumerate(dicts(settings.get(variable))):
-            if "memory" in entry:
+            if entry.get("memory") is not None:
                 values[f"{variable}[{index}].memory"] = entry["memory"]
     for variable, value in values.items():
         if memory_bytes(value) is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,39 @@ def test_bad_panels_and_alerts_are_refused(tmp_path: Path, setting: dict[str, An
     assert "1 problem, nothing was changed:" in output, output
     assert expected in output
     assert "changed=0" in output
+
+
+def test_an_unknown_sizing_is_refused(tmp_path: Path) -> None:
+    output = deploy(tmp_path, sizing="magic")
+    assert "1. sizing: `magic` is unknown; set it to one of manual, auto" in output, output
+
+
+def test_auto_shows_its_plan_and_keeps_to_what_the_inventory_states(tmp_path: Path) -> None:
+    """On this machine, whose memory is what it is."""
+    output = deploy(
+        tmp_path,
+        sizing="auto",
+        app_stack_beat_memory="97M",
+        app_stack_workers=[
+            {"name": "celery", "queues": ["default", "ai_queue"]},
+            {"name": "mail", "queues": ["mail"], "memory": "225M", "concurrency": 3},
+        ],
+    )
+    assert re.search(r"server: sizing of [\d.]+ GiB and \d+ cores", output), output
+    assert re.search(r"^  app_stack_backend_memory: \d+M$", output, re.M)
+    assert re.search(r"^  app_stack_workers\[celery\]: \d+M x\d+$", output, re.M)
+    assert "  app_stack_workers[mail]: 225M x3" in output
+    assert "  app_stack_beat_memory" not in output
+    assert "changed=0" in output
+
+
+def test_auto_refuses_a_server_that_is_too_small(tmp_path: Path) -> None:
+    """Too small for what the inventory states, which counts as well."""
+    output = deploy(tmp_path, sizing="auto", app_stack_rabbitmq_memory="4000G")
+
+    assert "1 problem, nothing was changed:" in output, output
+    assert "1. sizing: `auto` needs 40" in output
+    assert "or go without: the worker celery-ai, its queues given to another (512 MiB)" in output
 
 
 @pytest.mark.parametrize(
