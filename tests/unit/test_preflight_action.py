@@ -62,7 +62,7 @@ PLAY_THAT_ASKS = """---
     - name: Ask, when nothing can be worked out any more
       ansible.builtin.debug:
         msg: >-
-          asked: {{ (metric_catalogue_entries.alerts | selectattr('guide', 'equalto', 'G3.1') | first).title }},
+          asked: {{ (metric_catalogue_entries.alerts | rejectattr('guide', 'ne', 'G3.1') | first).title }},
           worked out before
       vars: {metric_catalogue_sources: {}}
 """
