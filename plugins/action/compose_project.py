@@ -73,6 +73,9 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{entry['path']}: there is no template {path}")
         with open(path, encoding="utf-8") as stream:
             source = stream.read()
+        # What is no template may hold braces of its own.
+        if not path.endswith(".j2"):
+            return source
         return str(
             templar.template(
                 trust_as_template(source),
