@@ -1,7 +1,8 @@
 """Have the timer of the watch run, or not; a host whose timer stands as it is wanted is not asked again.
 
 Arguments beyond the module's: `timer`, what host_survey said of it in this run, and `actions`, what
-compose_project did, which may have written the units. Where systemd does not run, a line says that nobody watches, with the variable that ends the line.
+compose_project did, which may have written the units. Where systemd does not run, a line says that nobody
+watches, with the variable that ends the line.
 """
 
 from __future__ import annotations

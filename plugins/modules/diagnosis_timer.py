@@ -7,8 +7,8 @@ short_description: Have the timer of the watch run, or not
 description:
   - Links C(soundcheck-watch.service) and C(soundcheck-watch.timer) from the folder where they lie, and starts
     the timer; or stops and forgets both.
-  - Needs systemd. Meant to be called through the action plugin of the same name, which leaves alone what needs
-    nothing.
+  - Needs systemd. Meant to be called through the action plugin of the same name, which asks only hosts that
+    need it.
 options:
   directory:
     description: Folder that holds both unit files.

@@ -21,7 +21,8 @@ options:
       compose_file: {description: Name of its compose file., type: str, required: true}
   diagnosis:
     description:
-      - Folder of what the diagnosis keeps. It goes, and with it the timer of the watch, which would fill it again.
+      - Folder of what the diagnosis keeps. It goes, and with it the timer of the watch, which would fill it
+        again.
     type: path
   volumes:
     description: Remove the projects' data volumes, too.
