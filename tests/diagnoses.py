@@ -47,6 +47,7 @@ def result(*findings: dict[str, Any], **more: Any) -> dict[str, Any]:
         "state": "findings" if findings else "clean",
         "problem": "",
         "document": {"facts": facts(), "findings": list(findings)},
+        "findings": list(findings),
         "text": "WEB1\n  CPU 97 %\n",
         "bundles": [],
         "bundles_left": 0,

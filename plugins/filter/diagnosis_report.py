@@ -96,7 +96,7 @@ def diagnosis_view(
         "state": state,
         "problem": reason,
         "document": dict(result.get("document") or {}),
-        "findings": list((result.get("document") or {}).get("findings", [])),
+        "findings": list(result.get("findings", [])),
         "text": result.get("text", ""),
         "bundles": list(result.get("bundles", [])),
         "bundles_left": result.get("bundles_left", 0),
@@ -181,7 +181,7 @@ def diagnosis_json(views: Sequence[Result], finished: str, symptom: str) -> str:
         {
             **{key: view[key] for key in ("host", "environment", "state", "problem")},
             "facts": view["document"].get("facts"),
-            "findings": view["findings"],
+            "findings": view["document"].get("findings", []),
             "bundles": view["bundles"],
         }
         for view in views
@@ -226,8 +226,8 @@ _KOREAN: Mapping[str, str] = {
     "partial": "일부",
     "Charts from": "차트 기간",
     "times are UTC": "시각은 UTC",
-    "dotted line: deploy": "점선: 배포",
-    "dashed red line: diagnosis kept by the watch": "빨간 파선: 감시가 보관한 진단",
+    "Dotted line: deploy": "점선: 배포",
+    "Dashed red line: diagnosis kept by the watch": "빨간 파선: 감시가 보관한 진단",
     "The charts are missing": "차트가 없습니다",
     "Kept by the watch": "감시가 보관한 진단",
     "Time": "시각",

@@ -52,6 +52,7 @@ state:
 problem: {description: Why the host is C(unable) or C(missing)., type: str, returned: success}
 document: {description: C(facts) and C(findings) of the tool; empty without., type: dict, returned: success}
 text: {description: The same for people; empty without RV(document)., type: str, returned: success}
+findings: {description: Those of RV(document) in the language of RV(text)., type: list, returned: success}
 bundles:
   description: C(name) and C(content) of the newest; the action plugin returns what they are about instead.
   type: list
@@ -70,13 +71,31 @@ from ansible.module_utils.diagnosis_bundles import newest
 TOOL = "debug_cpu_spike.sh"
 # By status of the tool, when it printed a document without findings.
 STATES = {0: "clean", 2: "incomplete"}
+PYTHON = ("python3", "-I", "-B", "-X", "utf8", "-c")
 # To run the tool a second time for its text would be to look at another moment.
 TELL = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from soundcheck_diagnosis import text
-document = json.load(sys.stdin)
-print(text.render(document["facts"], document["findings"], sys.argv[2]))
+from soundcheck_diagnosis import text, words
+locale, document = sys.argv[2], json.load(sys.stdin)
+
+def told(packed, english):
+    return words.fill(*packed, locale) if packed else english
+
+def localized(finding):
+    phrases, remedy = finding.get("phrases") or {}, dict(finding["remedy"])
+    for key in ("say", "app"):
+        if key in remedy:
+            remedy[key] = told(phrases.get(key), remedy[key])
+    packed = phrases.get("evidence") or [None] * len(finding["evidence"])
+    evidence = [told(*pair) for pair in zip(packed, finding["evidence"])]
+    title = told(phrases.get("title"), finding["title"])
+    return {**finding, "title": title, "evidence": evidence, "remedy": remedy}
+
+print(json.dumps({
+    "text": text.render(document["facts"], document["findings"], locale),
+    "findings": [localized(finding) for finding in document["findings"]],
+}))
 """
 
 
@@ -105,6 +124,14 @@ def judged(status: int, out: str, err: str, timeout: int) -> dict[str, Any]:
     return {"state": "unable", "problem": problem, "document": {}}
 
 
+def in_words(status: int, out: str, err: str, english: list[dict[str, Any]]) -> dict[str, Any]:
+    """`text` and `findings` in the language that was asked for, which an older tool may not be able to tell."""
+    if status == 0:
+        told: dict[str, Any] = json.loads(out)
+        return told
+    return {"text": f"The report cannot be shown: {err.strip()[-500:]}\n", "findings": english}
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -122,19 +149,19 @@ def main() -> None:
     given = module.params
     tool = Path(given["directory"], TOOL)
     found: dict[str, Any] = {"state": "missing", "problem": f"{tool} is not on this host", "document": {}}
-    text = ""
+    told: dict[str, Any] = {"text": "", "findings": []}
     if tool.exists():
         status, out, err = module.run_command(arguments(given))
         found = judged(status, out, err, given["timeout"])
     if found["document"]:
-        command = ["python3", "-I", "-X", "utf8", "-c", TELL, given["directory"], given["locale"]]
-        status, told, err = module.run_command(command, data=json.dumps(found["document"]))
-        text = told if status == 0 else f"The report cannot be shown: {err.strip()[-500:]}\n"
+        command = [*PYTHON, TELL, given["directory"], given["locale"]]
+        status, out, err = module.run_command(command, data=json.dumps(found["document"]))
+        told = in_words(status, out, err, found["document"]["findings"])
     try:
         bundles, left = newest(Path(given["bundles"]), given["most_bundles"], given["most_bytes"])
     except OSError as error:
         module.fail_json(msg=f"{given['bundles']}: {error.strerror}")
-    module.exit_json(changed=False, text=text, bundles=bundles, bundles_left=left, **found)
+    module.exit_json(changed=False, bundles=bundles, bundles_left=left, **told, **found)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ exit 1
 TEXT = (
     'def render(facts, findings, locale):\n    return f\'{facts["host"]} in {locale}: {findings[0]["id"]}\'\n'
 )
+WORDS = "def fill(template, values, locale):\n    return f'{template} ({locale})'\n"
 
 
 def diagnose(tmp_path: Path, *arguments: str) -> Any:
@@ -72,6 +73,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
         (home / "debug_cpu_spike.sh").chmod(0o755)
         (home / "soundcheck_diagnosis" / "__init__.py").write_text("")
         (home / "soundcheck_diagnosis" / "text.py").write_text(TEXT)
+        (home / "soundcheck_diagnosis" / "words.py").write_text(WORDS)
         (home / "document.json").write_text(
             json.dumps({"facts": facts(host="well"), "findings": [finding()]})
         )

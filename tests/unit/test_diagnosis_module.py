@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,6 +57,45 @@ def test_how_a_run_is_judged(status: int, out: str, err: str, state: str, proble
     assert found["state"] == state
     assert problem in found["problem"]
     assert (found["document"] != {}) is (state != "unable")
+
+
+def test_it_is_told_in_the_language_that_is_asked_for(tmp_path: Path) -> None:
+    package = tmp_path / "soundcheck_diagnosis"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "text.py").write_text("def render(facts, findings, locale): return f'{locale}: 보고서'\n")
+    (package / "words.py").write_text(
+        "def fill(template, values, locale): return f'{locale} {template}'.format(**values)\n"
+    )
+    phrases = {
+        "title": ["{a} is missing", {"a": "An index"}],
+        "evidence": [["{n} rows", {"n": "9"}]],
+        "app": None,
+    }
+    known = finding(phrases=phrases, remedy={"say": "Make it.", "app": "Read less.", "sql": "CREATE"})
+    findings = [known, finding()]
+    document = {"facts": facts(), "findings": findings}
+    done = subprocess.run(
+        [*diagnosis.PYTHON, diagnosis.TELL, str(tmp_path), "ko"],
+        input=json.dumps(document),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = diagnosis.in_words(done.returncode, done.stdout, done.stderr, findings)
+    assert told["text"] == "ko: 보고서"
+    first, second = told["findings"]
+    assert (first["title"], first["evidence"]) == ("ko An index is missing", ["ko 9 rows"])
+    assert first["remedy"] == {"say": "Make it.", "app": "Read less.", "sql": "CREATE"}
+    assert second == finding(), "what has no phrases stays English"
+
+
+def test_a_tool_that_cannot_tell_leaves_its_findings() -> None:
+    told = diagnosis.in_words(1, "", "Traceback\nImportError: words", [finding()])
+    assert told == {
+        "text": "The report cannot be shown: Traceback\nImportError: words\n",
+        "findings": [finding()],
+    }
 
 
 def test_what_a_tool_says_is_bounded() -> None:

@@ -109,7 +109,7 @@ def test_charts_show_deploys_and_what_the_watch_kept_or_say_why_there_are_none()
     assert page.tags.count("svg") == 1
     assert (
         "Charts from 2026-09-21 14:13 UTC - 2026-09-21 14:18 UTC; times are UTC. "
-        "dotted line: deploy. dashed red line: diagnosis kept by the watch." in page.text
+        "Dotted line: deploy. Dashed red line: diagnosis kept by the watch." in page.text
     )
     assert "2026-09-21T14:15:00Z CPU at 97 %; OOM Too busy 3 more on the host" in page.text
 
