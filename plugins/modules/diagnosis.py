@@ -125,7 +125,7 @@ def judged(status: int, out: str, err: str, timeout: int) -> dict[str, Any]:
 
 
 def in_words(status: int, out: str, err: str, english: list[dict[str, Any]]) -> dict[str, Any]:
-    """`text` and `findings` in the language that was asked for, which an older tool may not be able to tell."""
+    """`text` and `findings` in the language that was asked for; an older tool may not know it."""
     if status == 0:
         told: dict[str, Any] = json.loads(out)
         return told
