@@ -90,6 +90,7 @@ def diagnosis_view(
 ) -> dict[str, Any]:
     """One host of the report. `result`: of the module diagnosis, or its end. `problem`: of the charts."""
     state, reason = _state(result)
+    silence = _silence(dashboards)
     return {
         "host": host,
         "environment": environment,
@@ -102,9 +103,15 @@ def diagnosis_view(
         "bundles_left": result.get("bundles_left", 0),
         "silent": list(_silent(_facts(result))),
         "figures": _figures(_facts(result)),
-        "dashboards": [_drawn(board) for board in dashboards if board["panels"]],
-        "charts_problem": problem,
+        "dashboards": [] if silence else [_drawn(board) for board in dashboards if board["panels"]],
+        "charts_problem": problem or silence,
     }
+
+
+def _silence(dashboards: Sequence[Mapping[str, Any]]) -> str:
+    """The one reason for which every chart is empty, as when the backend is down: said once, not in each."""
+    reasons = {panel["empty"] for board in dashboards for panel in board["panels"]}
+    return str(reasons.pop()) if len(reasons) == 1 else ""
 
 
 def _state(result: Result) -> tuple[str, str]:

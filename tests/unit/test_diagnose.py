@@ -111,7 +111,7 @@ def test_the_report_holds_every_host_whatever_became_of_it(fleet: tuple[Path, An
     assert hosts["broken"]["problem"].endswith("ended with status 2 and said: no python3")
     page = Page((folder / "artifacts" / "diagnosis" / "report.html").read_text("utf-8"))
     assert "well An index is missing" in page.text
-    assert "No data: the backend did not answer: connection refused" in page.text
+    assert "The charts are missing: the backend did not answer: connection refused" in page.text
     assert "well in en: missing-index" in page.text
 
 

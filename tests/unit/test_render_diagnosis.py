@@ -118,6 +118,23 @@ def test_charts_show_deploys_and_what_the_watch_kept_or_say_why_there_are_none()
     assert "The charts are missing: the backend refused" in without.text
 
 
+@pytest.mark.parametrize(("other", "panels"), [("HTTP 500", 0), ("HTTP 502", 2), ("", 2)])
+def test_a_backend_that_is_down_is_told_once(other: str, panels: int) -> None:
+    models = [panel(number, f"P{number}", "timeseries", "a") for number in (1, 2)]
+    found = dashboard_panels([dashboard(*models)], {}, 3600, 15)
+    lines: list[Any] = [] if other else [({}, "1 2 3 4 5 6")]
+    answers = {
+        "soundcheck-test/1/A": answer(problem="HTTP 500"),
+        "soundcheck-test/2/A": answer(*lines, problem=other),
+    }
+    given = result()
+    shown = charted(marked(panel_views(found, history(answers)), diagnosis_marks(given)))
+    text = Page(rendered(view(given, dashboards=shown))).text
+    assert text.count("HTTP 500") == 1
+    assert ("The charts are missing: the backend did not answer: HTTP 500" in text) is (panels == 0)
+    assert sum(title in text for title in ("P1", "P2")) == panels
+
+
 def test_sections_that_could_not_be_asked_are_told() -> None:
     sections = {"database": {"state": "unable", "problem": "connection refused"}}
     given = result(state="incomplete", document={"facts": facts(sections=sections), "findings": []})
