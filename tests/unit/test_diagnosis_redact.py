@@ -107,7 +107,7 @@ def test_what_shows_by_its_form(line: str, secret: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "Task music.tasks.charts.update_realtime_chart[0b8c2f0a-9d2b-4f1e-8a51-0c9a4f6a7d10] succeeded in 0.52s: 100",
+        "Task music.tasks.charts.update_realtime_chart[0b8c2f0a-9d2b-4f1e-8a51-0c9a4f6a7d10] succeeded: 100",
         "container 4f5c1b0a9e3d of backend ended with status 137",
         "django_http_requests_latency_seconds_by_view_method_bucket has 4211 series",
         "/opt/soundcheck/telemetry/monitoring/debug_cpu_spike.sh --since 15m",
@@ -147,8 +147,8 @@ def test_a_hostile_line_costs_no_time(line: str) -> None:
     ("statement", "expected"),
     [
         (
-            "SELECT music_id, count(*) FROM music_playlogs WHERE played_at >= '2026-11-24' AND NOT is_deleted LIMIT 100",
-            "SELECT music_id, count(*) FROM music_playlogs WHERE played_at >= ? AND NOT is_deleted LIMIT ?",
+            "SELECT count(*) FROM playlogs WHERE played_at >= '2026-11-24' AND NOT is_deleted LIMIT 100",
+            "SELECT count(*) FROM playlogs WHERE played_at >= ? AND NOT is_deleted LIMIT ?",
         ),
         (
             "SELECT * FROM t1 WHERE name = 'O''Brien' AND id = $1",

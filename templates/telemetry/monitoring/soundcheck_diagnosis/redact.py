@@ -11,7 +11,7 @@ from collections.abc import Callable
 MASK = "***"
 LONGEST_LINE = 4096  # characters; what is longer is cut before the patterns look at it
 
-# What stands before the telling word stays outside, and what follows is bounded: a hostile line must not cost time.
+# What stands before the word stays outside, what follows is bounded: a hostile line must not cost time.
 _SECRET_NAME = (
     r"(?:passw(?:or)?d|passwd|passphrase|pwd|secret|token|credential|authori[sz]ation|cookie|session[_-]?id"
     r"|sessionid|csrf|signature|private[_-]?key|api[_-]?key|access[_-]?key|webhook|jwt|dsn|(?<![a-z])auth|(?<![a-z])sig"
@@ -33,7 +33,7 @@ def _card(match: re.Match[str]) -> str:
 
 
 def _random_word(match: re.Match[str]) -> str:
-    """A key mixes digits, capitals and small letters; a metric's, a module's or a container's name does not."""
+    """A key mixes digits, capitals and small letters; the name of a metric or a module does not."""
     word = match.group(0)
     if _UUID.fullmatch(word):
         return word
@@ -99,7 +99,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
     (re.compile(rf"(?<=/)[\w+-]{{{_SHORTEST_RANDOM},}}={{0,2}}"), _random_word),
 )
 
-# Text, dollar-quoted text, comments (which tools fill with a request's data); a cut statement may end inside one.
+# Text, dollar-quoted text, comments (tools fill them with a request's data); a cut statement may end in one.
 _SQL_TEXT = re.compile(
     r"[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)|'(?:[^']|'')*(?:'|\Z)"
     r"|\$(?P<tag>[A-Za-z_]\w*|)\$.*?(?:\$(?P=tag)\$|\Z)"
