@@ -429,7 +429,7 @@ def test_more_slots_need_more_memory() -> None:
         backlog(facts, 80, 20)
         service(facts, "celery")["memory"] = 400 * M
 
-    assert "memory limit with it to 1280M" in found(sick(full))[0]["remedy"]["say"]
+    assert "app_stack_workers[celery].memory with it to 1280M" in found(sick(full))[0]["remedy"]["say"]
 
 
 def test_a_silent_worker_is_judged_by_what_the_broker_gave_it() -> None:
@@ -609,11 +609,24 @@ def test_a_busy_server_of_no_known_cause_names_what_burns() -> None:
     told = " ".join(found(facts)[0]["evidence"])
     for named in (
         "celery with 180 %",
-        "process 4711",
+        "main in celery, pid 4711",
         f"task {CHART}",
         "Outside the stack: /usr/sbin/dockerd",
     ):
         assert named in told
+
+
+@pytest.mark.parametrize(("cpu", "confidence"), [(80.0, "high"), (30.0, "medium")])
+def test_a_neighbour_is_as_certain_as_its_share(cpu: float, confidence: str) -> None:
+    first = found(sick(lambda facts: strangers(facts, cpu)))[0]
+    assert (first["id"], first["confidence"]) == ("noisy-neighbour", confidence)
+
+
+def test_the_engine_and_the_tool_itself_are_no_neighbours() -> None:
+    facts = sick(busy)
+    for row in facts["strangers"][:2]:
+        row["cpu_percent"] = 150.0
+    assert ids(facts) == ["cpu-busy"]
 
 
 def test_a_failed_deploy_alone_is_no_trouble_now() -> None:

@@ -149,7 +149,7 @@ class Look:
         return sum(known(row, "cpu_percent") for row in self.containers() if row.get("service") == service)
 
     def replicas(self, service: str) -> int:
-        """Running containers of a service, during a rollout the old and the new ones; one where none is seen."""
+        """Running containers of a service, in a rollout the old and the new ones; one where none is seen."""
         own = [row for row in self.containers() if row.get("service") == service]
         running = [row for row in own if row.get("status") == "running"]
         return max(1, len(running))

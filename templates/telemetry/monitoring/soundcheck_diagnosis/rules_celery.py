@@ -177,7 +177,8 @@ def _more_slots(look: Look, worker: Any, current: float | None, needed: float | 
     more = limit is not None and room > limit * look.limits["memory_used"] / 100
     return Remedy(
         say(
-            "Raise the concurrency, and the memory limit with it to {limit}",
+            "Raise the concurrency, and {variable} with it to {limit}",
+            variable=look.variable(service, "memory", f"app_stack_workers[{service}].memory"),
             limit=size(limit_that_holds(room)),
         )
         if more

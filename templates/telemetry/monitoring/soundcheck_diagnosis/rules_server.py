@@ -73,7 +73,7 @@ def noisy_neighbour(look: Look) -> Iterator[Found]:
                     command=text(first, "command"),
                 ),
             ],
-            HIGH if look.saturated or (share or 0) >= 40 else MEDIUM,
+            HIGH if look.over(share, "stranger_share_high") else MEDIUM,
             min(1.0, (share or 0) / 100 + 0.3),
             Remedy(
                 say("Bound it: systemctl set-property {unit} CPUQuota=50%", unit=unit)
@@ -164,16 +164,21 @@ def cpu_busy(look: Look) -> Iterator[Found]:
     ]
     evidence += [
         say(
+            "Hungriest process: {command} in {service}, pid {pid}",
+            command=text(process, "command") or None,
+            service=text(row, "service") or None,
+            pid=number(process, "pid"),
+        )
+        for row, process in look.top_processes()[:1]
+    ]
+    evidence += [
+        say(
             "Outside the stack: {command} with {cpu} % of a core",
             command=text(row, "command") or None,
             cpu=number(row, "cpu_percent"),
         )
         for row in rows(look.facts, "strangers")[:1]
         if look.over(number(row, "cpu_percent"), "stranger_cpu")
-    ]
-    evidence += [
-        say("Its process {pid}: {command}", pid=number(process, "pid"), command=text(process, "command"))
-        for row, process in look.top_processes()[:1]
     ]
     evidence += [
         say("Runs for {time}: task {task}", time=duration(number(task, "seconds")), task=text(task, "name"))

@@ -240,7 +240,7 @@ class _Report:
         titles = tuple(translate(title, self.locale) for title in head)
         widths = [max(columns(_plain(row[column])) for row in (titles, *body)) for column in range(len(head))]
         # A long name must not push the figures beside it off the screen.
-        widths = [min(each, self.width // 3) for each in widths]
+        widths = [min(each, self.width // 4) for each in widths]
         for row in (titles, *body[:most]):
             cells = [
                 _pad(cut(cell, widths[column]), widths[column], column in right)

@@ -26,6 +26,7 @@ THRESHOLDS: dict[str, Threshold] = {
     "stranger_share": Threshold(
         25, "% of all cores", "below it the stack has three quarters of the server left"
     ),
+    "stranger_share_high": Threshold(40, "% of all cores", "more than any part of the stack takes in peace"),
     "throttled": Threshold(25, "% of periods", "short bursts are throttled too; one period of four is felt"),
     "quota_used": Threshold(
         80, "% of the quota", "a container far below its quota is throttled by bursts alone"

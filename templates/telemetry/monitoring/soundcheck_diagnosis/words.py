@@ -181,7 +181,9 @@ KOREAN: dict[str, str] = {
         "전체 코어 사용률 {busy}% (디스크 대기 {wait}%, 하이퍼바이저가 가져간 시간 {steal}%)"
     ),
     "Most of it: {service} with {cpu} % of a core": "가장 많이 쓰는 것: {service}, 코어 하나의 {cpu}%",
-    "Its process {pid}: {command}": "프로세스 {pid}: {command}",
+    "Hungriest process: {command} in {service}, pid {pid}": (
+        "CPU를 가장 많이 쓰는 프로세스: {service}의 {command}, pid {pid}"
+    ),
     "Runs for {time}: task {task}": "{time}째 실행 중인 작업: {task}",
     "Release {version} went live {ago} ago": "릴리스 {version}이(가) {ago} 전에 배포되었습니다",
     # Rules: remedies
@@ -205,8 +207,8 @@ KOREAN: dict[str, str] = {
     "Limit the rate of the task (rate_limit) or make it cheaper": (
         "작업의 빈도를 제한하거나(rate_limit) 가볍게 하십시오"
     ),
-    "Raise the concurrency, and the memory limit with it to {limit}": (
-        "동시 실행 수와 함께 메모리 제한을 {limit}로 올리십시오"
+    "Raise the concurrency, and {variable} with it to {limit}": (
+        "동시 실행 수와 함께 {variable}를 {limit}로 올리십시오"
     ),
     "Raise the concurrency; the memory limit has room for it": (
         "동시 실행 수를 올리십시오. 메모리 제한에 여유가 있습니다"
