@@ -22,7 +22,7 @@ from tests.unit._diagnosis_facts import (
     service,
     sick,
 )
-from tests.unit.diagnosis_modules import load_diagnosis
+from tests.unit.diagnosis_modules import PACKAGE, load_diagnosis
 
 rules = load_diagnosis("rules")
 evidence = load_diagnosis("evidence")
@@ -640,6 +640,12 @@ def test_a_failed_deploy_alone_is_no_trouble_now() -> None:
 def test_load_of_the_app_since_a_deploy_is_the_deploys() -> None:
     facts = sick(both(busy, lambda facts: deployed(facts, 120.0)))
     assert ids(facts) == ["recent-deploy", "cpu-busy"]
+
+
+def test_every_threshold_is_compared_with() -> None:
+    modules = (*PACKAGE.glob("rules_*.py"), PACKAGE / "evidence.py")
+    sources = "".join(module.read_text(encoding="utf-8") for module in modules)
+    assert [name for name in thresholds.THRESHOLDS if f'"{name}"' not in sources] == []
 
 
 # What could not be learnt

@@ -36,9 +36,9 @@ def report(facts: dict[str, Any], locale: str = "en", **options: Any) -> str:
 
 
 def spoken() -> set[str]:
-    """Every text that the package's modules give to be said, read from their source."""
+    """Every text that rules and report give to be said, read from their source."""
     found = set()
-    for module in sorted(PACKAGE.glob("*.py")):
+    for module in (*sorted(PACKAGE.glob("rules_*.py")), PACKAGE / "verdict.py", PACKAGE / "text.py"):
         tree = ast.parse(module.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or not node.args:
