@@ -1,7 +1,7 @@
 """What PostgreSQL (13 to 18) is asked, as SQL for the standard input of `psql -XqAt`, or for one `execute`.
 
-Each text is a read-only transaction that waits two seconds at most, and hardly for a lock. Its only row is the
-answer. What the server does not have, or what the login may not see, is null.
+Each text is a read-only transaction that waits two seconds at most, and hardly for a lock. The only row that it
+returns is the answer. What the server does not have, or what the login may not see, is null.
 """
 
 from __future__ import annotations
@@ -152,9 +152,9 @@ FROM (
 ) ranked
 WHERE place <= 10 OR named AND place_of_named <= 5"""
 
-# The statement is a value, never part of this text: pg_stat_statements would otherwise keep it with all that it
-# looks for. plpgsql opens a cursor, which the server refuses for more than one statement; an error leaves the
-# plan null.
+# The statement is a value, never part of this text: pg_stat_statements would otherwise keep it with all that
+# it looks for. plpgsql opens a cursor, which the server refuses for more than one statement; an error leaves
+# the plan null.
 _EXPLAIN = """SELECT 1 WHERE set_config('soundcheck.explain', %(explain)s, true) IS NULL;
 DO $$ /* soundcheck diagnosis */
 DECLARE
