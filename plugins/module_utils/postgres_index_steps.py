@@ -23,7 +23,8 @@ try:
 except ImportError:
     import psycopg2 as driver
 try:
-    connection = driver.connect(os.environ["DATABASE_URL"])
+    names = {"host": "HOST", "port": "PORT", "dbname": "NAME", "user": "USER", "password": "PASSWORD"}
+    connection = driver.connect(**{key: os.environ["DATABASE_" + name] for key, name in names.items()})
     connection.autocommit = True
     cursor = connection.cursor()
     for statement in json.load(sys.stdin):
@@ -53,7 +54,7 @@ class Found:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any] | None) -> Found:
-        return cls(True, **answer) if answer else cls(False, False, False, "", 0)
+        return cls(True, **answer) if answer else cls(False, False, False, False, "", 0)
 
 
 def literal(text: str) -> str:

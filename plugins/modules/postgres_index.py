@@ -182,7 +182,7 @@ def make(module: AnsibleModule, database: Database) -> dict[str, Any]:
     try:
         database.ask(statements)
     except AskFailed as error:
-        left = clean(database, table, name)
+        left = clean(database, table, name, min(lock_seconds, CLEANING_SECONDS))
         if LOCK_NOT_AVAILABLE in str(error):
             transactions = json.loads(database.ask([oldest_transactions(lock_seconds)]))
             raise Refused(lock_message(name, lock_seconds, transactions, left)) from error
@@ -191,13 +191,13 @@ def make(module: AnsibleModule, database: Database) -> dict[str, Any]:
     return {**result, "bytes": made.bytes, "seconds": round(time.monotonic() - started, 2)}
 
 
-def clean(database: Database, table: str, name: str) -> bool:
+def clean(database: Database, table: str, name: str, lock_seconds: int) -> bool:
     """Remove what a failed attempt left; whether it is still there. It costs every write to the table."""
     found = database.find(table, name)
     if not found.exists or found.valid:
         return False
     try:
-        database.ask(drop(found, CLEANING_SECONDS))
+        database.ask(drop(found, lock_seconds))
     except AskFailed:
         return True
     return False

@@ -1,7 +1,7 @@
-"""What PostgreSQL (13 to 18) is asked, as SQL for the standard input of `psql -XqAt`, or for one `execute`.
+"""What PostgreSQL (13 to 18) is asked. What it does not have, or what the login may not see, is null.
 
-Each text is a read-only transaction that waits two seconds at most, and hardly for a lock. The only row that it
-returns is the answer. What the server does not have, or what the login may not see, is null.
+Each text goes whole to `psql -XqAt -c` or to one `execute`, in a session with `options`: read-only, of two
+seconds at most, and hardly waiting for a lock. Its last result is one row with the answer.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ SLOW_SECONDS_ON_AVERAGE = 0.01
 _PART = r'(?:"(?P<{0}_quoted>(?:[^"]|"")+)"|(?P<{0}_plain>[^".\s]+))'
 _TABLE = re.compile(rf"(?:{_PART.format('schema')}\.)?{_PART.format('name')}")
 
-_BEGIN = """BEGIN TRANSACTION READ ONLY;
-SET LOCAL statement_timeout = '2s';
-SET LOCAL lock_timeout = '300ms';
-"""
-_END = ";\nROLLBACK;\n"
+_LIMITS = {"default_transaction_read_only": "on", "statement_timeout": "2000", "lock_timeout": "300"}
+# Of the 10000 bytes in which PostgreSQL takes a session's options, names and all.
+_OPTION_BYTES = 8000
 
 _QUESTION = """/* soundcheck diagnosis */
 WITH client AS (
@@ -152,11 +150,10 @@ FROM (
 ) ranked
 WHERE place <= 10 OR named AND place_of_named <= 5"""
 
-# The statement is a value, never part of this text: pg_stat_statements would otherwise keep it with all that
-# it looks for. plpgsql opens a cursor, which the server refuses for more than one statement; an error leaves
-# the plan null.
-_EXPLAIN = """SELECT 1 WHERE set_config('soundcheck.explain', %(explain)s, true) IS NULL;
-DO $$ /* soundcheck diagnosis */
+# The statement comes as a setting and is never part of this text: pg_stat_statements would otherwise keep it
+# with all that it looks for, and so would whoever lists processes. plpgsql opens a cursor, which the server
+# refuses for more than one statement; an error leaves the plan null.
+EXPLAIN = """DO $$ /* soundcheck diagnosis */
 DECLARE
   line text;
   plan text := '';
@@ -192,34 +189,39 @@ def regclass(table: str) -> str:
 
 
 def question(table: str) -> str:
-    """Everything about the database but the plan and the advice, as one JSON object."""
+    """One statement: everything about the database but the plan and the advice, as one JSON object."""
     parts = {
         "table": literal(regclass(table)),
         "table_name": literal(table),
         "bare_name": literal(_parts(table)[-1]),
         "statements": literal(_STATEMENTS),
     }
-    return _script(_QUESTION, parts)
+    return re.sub(r"%\((\w+)\)s", lambda match: parts[match[1]], _QUESTION)
 
 
-def _script(sql: str, parts: Mapping[str, str]) -> str:
-    return _BEGIN + re.sub(r"%\((\w+)\)s", lambda match: parts[match[1]], sql) + _END
+def options(explained: str = "") -> str:
+    """The session's settings, as PGOPTIONS or libpq's `options` takes them; `explained` is for EXPLAIN."""
+    settings = {**_LIMITS, "soundcheck.explain": explained} if explained else _LIMITS
+    return " ".join(f"-c {name}={_escaped(value)}" for name, value in settings.items())
 
 
-def explain(facts: Mapping[str, Any], table: str, configured: str = "") -> str | None:
-    """Asks for the plan (EXPLAIN's JSON, or null) of the statement that reads the table; it is not run.
+def _escaped(value: str) -> str:
+    return re.sub(r"[\s\\]", lambda match: "\\" + match[0], value)
 
-    `facts` are those of `question`, before anything in them was redacted. None when there is no statement
-    that can be explained: one with parameters needs PostgreSQL 16.
+
+def explained(facts: Mapping[str, Any], table: str, configured: str = "") -> str:
+    """What EXPLAIN asks the plan of, for `options`: the slow query of the table, which is not run.
+
+    `facts` are those of `question`, before anything in them was redacted. Empty when there is no query that
+    can be explained: one with parameters needs PostgreSQL 16.
     """
     for statement in candidates(facts, table, configured):
-        found = one_query(statement) or []
-        generic = any(token.kind == "parameter" for token in found)
-        if generic and (facts.get("version") or 0) < 160000:
-            continue
-        options = "VERBOSE, FORMAT JSON" + (", GENERIC_PLAN" if generic else "")
-        return _script(_EXPLAIN, {"explain": literal(f"EXPLAIN ({options}) {statement}")})
-    return None
+        parameters = any(token.kind == "parameter" for token in one_query(statement) or [])
+        command = f"EXPLAIN (VERBOSE, FORMAT JSON{', GENERIC_PLAN' if parameters else ''}) {statement}"
+        fits = len(_escaped(command).encode()) <= _OPTION_BYTES
+        if fits and not (parameters and (facts.get("version") or 0) < 160000):
+            return command
+    return ""
 
 
 def candidates(facts: Mapping[str, Any], table: str, configured: str = "") -> Iterator[str]:
