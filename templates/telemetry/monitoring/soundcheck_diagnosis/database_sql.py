@@ -23,7 +23,20 @@ _LIMITS = {"default_transaction_read_only": "on", "statement_timeout": "2000", "
 # Of the 10000 bytes in which PostgreSQL takes a session's options, names and all.
 _OPTION_BYTES = 8000
 
-_QUESTION = """/* soundcheck diagnosis */
+# Where pg_stat_statements is not there, not loaded or not to be seen, its part is null: only a text may name
+# what may not exist.
+_QUESTION = """DO $$ /* soundcheck diagnosis */
+DECLARE
+  found text;
+BEGIN
+  EXECUTE (SELECT format(%(statements)s, %(bare_name)s, n.nspname, e.extname)
+           FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+           WHERE e.extname = 'pg_stat_statements') INTO found;
+  PERFORM set_config('soundcheck.statements', found, true);
+EXCEPTION WHEN OTHERS THEN
+  NULL;
+END $$;
+/* soundcheck diagnosis */
 WITH client AS (
   -- Of others' connections a login without pg_read_all_stats sees the user and the database, not the kind.
   SELECT *, extract(epoch FROM clock_timestamp() - state_change)::numeric AS state_seconds
@@ -82,22 +95,6 @@ WITH client AS (
   JOIN pg_class x ON x.oid = i.indexrelid
   JOIN pg_am m ON m.oid = x.relam
   CROSS JOIN LATERAL pg_get_indexdef(i.indexrelid) AS definition
-), view AS (
-  SELECT c.oid, c.relnamespace
-  FROM pg_extension e
-  JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
-  JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relname = e.extname
-  WHERE e.extname = 'pg_stat_statements'
-), statements AS (
-  -- The view may not exist, so only a text may name it; the result passes XML as hexadecimal digits. Without
-  -- the setting the library is not loaded, and the view would be an error.
-  SELECT convert_from(decode(substring(answer::text FROM '<found>([0-9a-f]*)</found>'), 'hex'), 'UTF8')::json
-    AS found
-  FROM (
-    SELECT CASE WHEN current_setting('pg_stat_statements.max', true) IS NOT NULL
-        AND has_table_privilege(oid, 'SELECT') AND has_schema_privilege(relnamespace, 'USAGE')
-      THEN query_to_xml(format(%(statements)s, %(bare_name)s, oid::regclass), false, false, '') END AS answer
-    FROM view) asked
 )
 SELECT json_build_object(
   'version', current_setting('server_version_num')::int,
@@ -113,7 +110,7 @@ SELECT json_build_object(
   'queries', (SELECT coalesce(json_agg(json_build_object(
       'pid', pid, 'seconds', round(seconds, 1), 'state', state, 'wait', wait, 'application', application_name,
       'statement', left(statement, 4000), 'blocked_by', blocked_by)), '[]') FROM query),
-  'statements', (SELECT found FROM statements),
+  'statements', nullif(current_setting('soundcheck.statements', true), '')::json,
   'table_problem', (SELECT CASE WHEN count(*) = 0 THEN 'absent' WHEN bool_or(locked) THEN 'locked' END
                     FROM target),
   'table', (SELECT CASE WHEN NOT locked THEN json_build_object(
@@ -132,9 +129,9 @@ SELECT json_build_object(
 # The names of the columns changed with the extension's version, so they are taken from the row as JSON.
 # Besides the most expensive statements those that name the table: elsewhere more may be going on.
 _STATEMENTS = """
-SELECT encode(convert_to(coalesce(json_agg(json_build_object(
-    'statement', left(query, 4000), 'calls', (r ->> 'calls')::bigint, 'mean_ms', mean, 'total_ms', total,
-    'rows', (r ->> 'rows')::bigint) ORDER BY total DESC), '[]')::text, 'UTF8'), 'hex') AS found
+SELECT coalesce(json_agg(json_build_object(
+  'statement', left(query, 4000), 'calls', (r ->> 'calls')::bigint, 'mean_ms', mean, 'total_ms', total,
+  'rows', (r ->> 'rows')::bigint) ORDER BY total DESC), '[]')
 FROM (
   SELECT *, row_number() OVER (ORDER BY total DESC) AS place,
     row_number() OVER (PARTITION BY named ORDER BY total DESC) AS place_of_named
@@ -142,7 +139,7 @@ FROM (
     SELECT r, r ->> 'query' AS query, position(%L IN r ->> 'query') > 0 AS named,
       coalesce(r ->> 'mean_exec_time', r ->> 'mean_time')::float8 AS mean,
       coalesce(r ->> 'total_exec_time', r ->> 'total_time')::float8 AS total
-    FROM (SELECT to_jsonb(s) AS r FROM %s s
+    FROM (SELECT to_jsonb(s) AS r FROM %I.%I s
           WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
             AND s.query <> '<insufficient privilege>'
             AND s.query NOT LIKE '%%soundcheck diagnosis%%') own
@@ -189,7 +186,7 @@ def regclass(table: str) -> str:
 
 
 def question(table: str) -> str:
-    """One statement: everything about the database but the plan and the advice, as one JSON object."""
+    """Everything about the database but the plan and the advice, as one JSON object."""
     parts = {
         "table": literal(regclass(table)),
         "table_name": literal(table),

@@ -199,12 +199,14 @@ def _bytes(
     distinct = min(rows, math.prod(filter(None, known))) if all(known) else rows
     same = min(rows / distinct, POSTING_ROWS) if distinct else 1.0
     # With included columns every row keeps its own entry.
-    per_row = entry if include or same < 2 else entry / same + POSTING_BYTES
+    shared = not include and same >= 2
+    per_row = entry / same + POSTING_BYTES if shared else entry
     pages = math.ceil(rows * per_row / USABLE_BYTES) + 1
-    arithmetic = (
-        f"{rows:.0f} rows x {per_row:.0f} bytes ({TUPLE_HEADER_BYTES} header + {data} data, aligned,"
-        f" + {LINE_POINTER_BYTES} pointer) / {USABLE_BYTES:.0f} bytes of a page at fill factor 0.9"
+    row = (
+        f"{entry} bytes ({TUPLE_HEADER_BYTES} header + {data} data, aligned, + {LINE_POINTER_BYTES} pointer)"
     )
+    each = f"{row} for {same:.0f} rows of the same key, + {POSTING_BYTES} bytes each" if shared else row
+    arithmetic = f"{rows:.0f} rows x {each}, / {USABLE_BYTES:.0f} bytes of a page at fill factor 0.9"
     return pages * PAGE_BYTES, arithmetic
 
 
@@ -215,7 +217,7 @@ def _name(relation: str, key: Sequence[str], include: Sequence[str], fixed: Mapp
     """Tells what it is, and differs for every other definition; PostgreSQL keeps 63 bytes of a name."""
     definition = "|".join([*key, "include", *include, *(_condition(*entry) for entry in fixed.items())])
     digest = hashlib.sha256(definition.encode()).hexdigest()[:8]
-    readable = "_".join([relation, *key]).encode()[:50].decode(errors="ignore")
+    readable = "_".join([relation, *key]).lower().encode()[:50].decode(errors="ignore")
     return f"{readable}_{digest}_idx"
 
 
