@@ -97,3 +97,19 @@ GENERIC = "EXPLAIN (VERBOSE, FORMAT JSON, GENERIC_PLAN) "
 )
 def test_which_statement_is_explained(given: dict[str, Any], configured: str, command: str) -> None:
     assert database_sql.explained(given, "music_playlogs", configured) == command
+
+
+def test_a_plan_is_kept_without_the_values_that_were_looked_for() -> None:
+    plan = [
+        {
+            "Plan": {
+                "Node Type": "Seq Scan",
+                "Plan Rows": 5,
+                "Filter": "(mail = 'a@b.c')",
+                "Output": ["'a@b.c'"],
+            }
+        }
+    ]
+    assert database_sql.redacted(plan, lambda text: text.replace("a@b.c", "***")) == [
+        {"Plan": {"Node Type": "Seq Scan", "Plan Rows": 5, "Filter": "(mail = '***')", "Output": ["'***'"]}}
+    ]

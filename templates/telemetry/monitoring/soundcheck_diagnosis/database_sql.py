@@ -7,7 +7,7 @@ seconds at most, and hardly waiting for a lock. Its last result is one row with 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from soundcheck_diagnosis.sql_text import mentions, one_query
@@ -236,3 +236,12 @@ def candidates(facts: Mapping[str, Any], table: str, configured: str = "") -> It
         found = one_query(statement)
         if found and mentions(found, _parts(table)[-1]):
             yield statement.strip().rstrip(";")
+
+
+def redacted(plan: Any, redact: Callable[[str], str]) -> Any:
+    """The plan without the values that its conditions compare with; whatever else it says stays."""
+    if isinstance(plan, Mapping):
+        return {key: redacted(value, redact) for key, value in plan.items()}
+    if isinstance(plan, list):
+        return [redacted(value, redact) for value in plan]
+    return redact(plan) if isinstance(plan, str) else plan
