@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from soundcheck_diagnosis.sql_text import mentions, one_query
+from soundcheck_diagnosis.sql_text import Token, mentions, one_query
 
 SLOW_SECONDS = 0.5
 SLOW_SECONDS_ON_AVERAGE = 0.01
 """What reading a hundred thousand rows takes."""
 
+_WHERE = Token("word", "where")
 _PART = r'(?:"(?P<{0}_quoted>(?:[^"]|"")+)"|(?P<{0}_plain>[^".\s]+))'
 _TABLE = re.compile(rf"(?:{_PART.format('schema')}\.)?{_PART.format('name')}")
 
@@ -222,9 +223,9 @@ def explained(facts: Mapping[str, Any], table: str, configured: str = "") -> str
 
 
 def candidates(facts: Mapping[str, Any], table: str, configured: str = "") -> Iterator[str]:
-    """Slow queries of the table: the configured one, those that run by their age, the most expensive ones.
+    """Slow queries of some rows of the table: the configured one, those that run, the most expensive ones.
 
-    Quick ones are left out: they find their rows, and would hide the one that does not.
+    Quick ones find their rows already, and one of all rows has none to find: they would hide the one to mend.
     """
     running = [entry for entry in facts.get("queries") or [] if (entry.get("seconds") or 0) >= SLOW_SECONDS]
     counted = [
@@ -234,7 +235,7 @@ def candidates(facts: Mapping[str, Any], table: str, configured: str = "") -> It
     ]
     for statement in [configured, *(entry.get("statement") or "" for entry in [*running, *counted])]:
         found = one_query(statement)
-        if found and mentions(found, _parts(table)[-1]):
+        if found and _WHERE in found and mentions(found, _parts(table)[-1]):
             yield statement.strip().rstrip(";")
 
 

@@ -52,7 +52,7 @@ def consider(database: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[di
         )
     reading = _reading(database, config["index"], table)
     if reading is None:
-        return None, "no query of the table is known"
+        return None, "no slow query of some of the table's rows is known"
     if reading.index:
         return None, f"the query reads the table through {reading.index}"
     return _index(reading, table, float(rows))
