@@ -200,7 +200,7 @@ def apply(
         | {"ANSIBLE_LOCALHOST_WARNING": "false"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     output = " ".join((done.stdout + done.stderr).split())
@@ -355,7 +355,7 @@ def test_an_external_database_is_asked_from_the_app(server: Server, tmp_path: Pa
             "--env=PYTHONPATH=/etc/soundcheck",
         ),
         *(f"--volume={ROOT / 'templates/app/soundcheck'}:/etc/soundcheck:ro", "--init"),
-        *("--env=SOUNDCHECK_SECRETS_FILE=/run/secrets/environment", image, "sleep", "120"),
+        *("--env=SOUNDCHECK_SECRETS_FILE=/run/secrets/environment", image, "sleep", "600"),
     )
     advised = {
         "table": "public.music_playlogs",
