@@ -20,7 +20,17 @@ from ansible.module_utils.preflight_values import (
 )
 
 # Services of the app project that are not workers: a worker of the same name would replace one.
-RESERVED = {"backend", "celery-beat", "rabbitmq", "postgres", "flower", "check", "migrate", "proxy"}
+RESERVED = {
+    "backend",
+    "celery-beat",
+    "rabbitmq",
+    "postgres",
+    "flower",
+    "check",
+    "statements",
+    "migrate",
+    "proxy",
+}
 # Pools that end a task at its time limit.
 LIMITING_POOLS = {"prefork", "gevent"}
 # RabbitMQ's consumer_timeout, unless its configuration says otherwise.
