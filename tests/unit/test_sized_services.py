@@ -19,7 +19,6 @@ ASKED = (
     *("app_stack_backend_workers", "app_stack_backend_threads", "app_stack_database_max_connections"),
     *("app_stack_flower_enabled", "app_stack_rabbitmq_memory", "prometheus_agent_memory_reservation"),
 )
-JOBS = {"check", "migrate"}
 
 
 def rendered(memory: int, cores: int, **explicit: Any) -> dict[str, Any]:
@@ -39,7 +38,7 @@ def limits(services: dict[str, Any]) -> dict[str, int]:
     found = {
         name: memory_bytes(service["deploy"]["resources"]["limits"]["memory"])
         for name, service in services.items()
-        if name not in JOBS
+        if "job" not in service.get("profiles", ())
     }
     assert None not in found.values()
     return {name: size for name, size in found.items() if size is not None}
