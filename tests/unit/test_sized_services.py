@@ -82,7 +82,7 @@ def test_what_was_worked_out_reaches_the_commands() -> None:
     assert "--workers 11 " in services["backend"]["command"]
     assert "--concurrency=6 " in services["celery"]["command"]
     postgres = limits(services)["postgres"]
-    assert services["postgres"]["command"] == [
+    assert services["postgres"]["command"][:5] == [
         *("postgres", "-c", "max_connections=100", "-c"),
         f"shared_buffers={postgres // 2**20 // 4 * 1024}kB",
     ]
@@ -110,7 +110,7 @@ def test_without_it_the_guides_values_stand() -> None:
 
     assert services["backend"]["deploy"]["resources"]["limits"]["memory"] == "600M"
     assert "--workers 3 --max-requests 1000" in services["backend"]["command"]
-    assert services["postgres"]["command"] == [
+    assert services["postgres"]["command"][:5] == [
         *("postgres", "-c", "max_connections=100", "-c", "shared_buffers=131072kB")
     ]
 
