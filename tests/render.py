@@ -31,7 +31,7 @@ ROLES = (
     *("metric_catalogue", "app_stack", "rabbitmq_prometheus"),
     *("cadvisor", "node_exporter", "celery_exporter", "postgres_exporter"),
     *("grafana_agent", "alloy", "prometheus_agent"),
-    *("contact_points", "metrics_backend", "telemetry"),
+    *("contact_points", "metrics_backend", "diagnostics", "telemetry"),
 )
 
 # What only a deploy can know: secrets, and the tags of images that are built.

@@ -8,4 +8,4 @@ if ! command -v python3 >/dev/null; then
   exit 2
 fi
 # Compiled modules are kept: to compile them each time costs as much as the look itself.
-exec nice -n "${NICE-5}" python3 -I -S -X pycache_prefix=/var/lib/soundcheck/diagnosis/python "$folder/run.py" "$@"
+exec nice -n 5 python3 -I -S -X pycache_prefix=/var/lib/soundcheck/diagnosis/python "$folder/run.py" "$@"

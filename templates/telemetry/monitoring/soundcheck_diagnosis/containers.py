@@ -12,19 +12,20 @@ from soundcheck_diagnosis.look import Look, Part
 
 def look(look: Look) -> Part:
     containers = look.containers()
-    running = [container for container in containers if container.running]
-    before, begun = {each.id: look.cgroups.usage(each.pid) for each in running}, time.monotonic()
+    # A paused one burns nothing, and holds its memory.
+    alive = [container for container in containers if container.pid]
+    before, begun = {each.id: look.cgroups.usage(each.pid) for each in alive}, time.monotonic()
     time.sleep(look.interval)
-    after, seconds = {each.id: look.cgroups.usage(each.pid) for each in running}, time.monotonic() - begun
+    after, seconds = {each.id: look.cgroups.usage(each.pid) for each in alive}, time.monotonic() - begun
     nothing = Usage()
     facts = [
         described(each, before.get(each.id, nothing), after.get(each.id, nothing), seconds, time.time())
         for each in sorted(containers, key=lambda each: (each.project, each.service, each.name))
-        if each.running or not each.service.endswith(" (job)")
+        if each.pid or not each.service.endswith(" (job)")
     ]
     uncounted = [
         each.service
-        for each in running
+        for each in alive
         if after[each.id].memory is None and after[each.id].cpu_seconds is None
     ]
     problem = f"no figures of {', '.join(uncounted)}: ended meanwhile, or no controllers" if uncounted else ""

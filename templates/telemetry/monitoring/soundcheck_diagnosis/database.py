@@ -15,17 +15,15 @@ from soundcheck_diagnosis.docker_api import Answer, EngineError
 from soundcheck_diagnosis.look import Look, Part, Unable, first_line
 from soundcheck_diagnosis.metrics_pages import Sample, fetch, parse
 
-Ask = Callable[[Look, str], str]
+# The text, and the options of the session in which it is asked.
+Ask = Callable[[Look, str, str], str]
 
 # The engine ends nothing that it started: how long a statement may take, it says itself.
 CONNECT_SECONDS = 2
 # What a second question takes on a busy server.
 PLAN_SECONDS = 0.7
 
-# A script comes through the environment: psql would run several statements of an argument as one.
-ASK_EMBEDDED = 'printf "%s" "$QUESTION" | psql -XqAtw -v ON_ERROR_STOP=1 -U "$1" -d "$2"'
-
-# Runs in a container of the app. Of several statements one driver shows the first, the other the last result.
+# Runs in a container of the app. Of several results one driver shows the first, the other the last.
 ASK_EXTERNAL = """
 import json, os, sys
 import soundcheck_env
@@ -40,7 +38,7 @@ connection = driver.connect(
     **{name: os.environ["DATABASE_" + variable] for name, variable in names.items()})
 connection.autocommit = True
 cursor = connection.cursor()
-cursor.execute(os.environ["QUESTION"].rstrip().removesuffix("ROLLBACK;"))
+cursor.execute(sys.argv[3])
 while cursor.description is None and cursor.nextset():
     pass
 row = cursor.fetchone()
@@ -58,20 +56,20 @@ def look(look: Look) -> Part:
     ask: Ask = _ask_external if external else _ask_embedded
     wanted = look.config["index"]
     try:
-        facts = document(ask(look, database_sql.question(wanted["table"])))
+        facts = document(ask(look, database_sql.question(wanted["table"]), database_sql.options()))
     except (Unable, EngineError) as error:
         return _by_exporter(look, str(error))
     omitted: tuple[str, ...] = ()
     facts["plan"], problem = None, ""
-    explain = database_sql.explain(facts, wanted["table"], wanted["statement"])
-    if explain and look.seconds_left() < PLAN_SECONDS:
+    explained = database_sql.explained(facts, wanted["table"], wanted["statement"])
+    if explained and look.seconds_left() < PLAN_SECONDS:
         omitted = ("plan of the statement that reads the table: no time left",)
-    elif explain:
+    elif explained:
         try:
-            facts["plan"] = document(ask(look, explain))
+            facts["plan"] = document(ask(look, database_sql.EXPLAIN, database_sql.options(explained)))
         except (Unable, EngineError) as error:
             problem = f"plan: {error}"
-    facts["advice"] = index_advice.advise(facts, look.config)
+    facts["advice"], facts["advice_reason"] = index_advice.consider(facts, look.config)
     return Part(redacted(facts, look.redact_sql), problem, omitted)
 
 
@@ -119,7 +117,9 @@ def of_exporter(samples: list[Sample], database: str) -> dict[str, Any]:
         if sample.name == _EXPORTED_STATES and sample.labels.get("datname") == database and sample.value:
             state = sample.labels.get("state", "")
             states[state] = states.get(state, 0) + int(sample.value)
-    unknown = dict.fromkeys(("opened_total", "queries", "statements", "table", "plan", "advice"))
+    unknown = dict.fromkeys(
+        ("opened_total", "queries", "statements", "table", "plan", "advice", "advice_reason")
+    )
     return {
         "max_connections": single(_EXPORTED_MAXIMUM),
         "reserved": single(_EXPORTED_RESERVED),
@@ -131,15 +131,15 @@ def of_exporter(samples: list[Sample], database: str) -> dict[str, Any]:
     }
 
 
-def _ask_embedded(look: Look, question: str) -> str:
+def _ask_embedded(look: Look, question: str, options: str) -> str:
     database = look.config["database"]
     container = look.first(database["service"])
     answer = look.engine.execute(
         container.id,
-        ["sh", "-c", ASK_EMBEDDED, "sh", database["user"], database["name"]],
+        ["psql", "-XqAtw", "-U", database["user"], "-d", database["name"], "-c", question],
         look.seconds_left(),
         environment=[
-            f"QUESTION={question}",
+            f"PGOPTIONS={options}",
             f"PGCONNECT_TIMEOUT={CONNECT_SECONDS}",
             "PGAPPNAME=soundcheck_diagnosis",
         ],
@@ -147,13 +147,13 @@ def _ask_embedded(look: Look, question: str) -> str:
     return _output(look, answer, f"psql in {container.name}")
 
 
-def _ask_external(look: Look, question: str) -> str:
+def _ask_external(look: Look, question: str, options: str) -> str:
     container = look.first(look.config["web"]["service"])
     answer = look.engine.execute(
         container.id,
-        ["python", "-c", ASK_EXTERNAL, str(CONNECT_SECONDS), look.config["database"]["sslmode"]],
+        ["python", "-c", ASK_EXTERNAL, str(CONNECT_SECONDS), look.config["database"]["sslmode"], question],
         look.seconds_left(),
-        environment=[f"QUESTION={question}"],
+        environment=[f"PGOPTIONS={options}"],
     )
     return _output(look, answer, f"psycopg in {container.name}")
 

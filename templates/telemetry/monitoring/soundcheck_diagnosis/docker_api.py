@@ -188,7 +188,7 @@ def container(inspected: Mapping[str, Any]) -> Container:
         started_at=seconds_of(state.get("StartedAt", "")),
         restarts=inspected.get("RestartCount"),
         oom_killed=state.get("OOMKilled"),
-        exit_code=None if state["Status"] == "running" else state.get("ExitCode"),
+        exit_code=None if state.get("Pid") else state.get("ExitCode"),
         pid=state.get("Pid") or 0,
         addresses={name: each["IPAddress"] for name, each in networks.items() if each.get("IPAddress")},
     )
