@@ -49,7 +49,7 @@ CONFIG: dict[str, Any] = {
 
 def fresh(monkeypatch: pytest.MonkeyPatch, name: str, *siblings: str, doubles: dict[str, Any]) -> ModuleType:
     """A copy of a module for one test, which finds doubles; `siblings` that it imports are copies as well."""
-    package = sys.modules[look.__package__]
+    package = sys.modules["soundcheck_diagnosis"]
     for double, module in doubles.items():
         monkeypatch.setitem(sys.modules, f"{package.__name__}.{double}", module)
         monkeypatch.setattr(package, double, module, raising=False)

@@ -18,8 +18,13 @@ import pytest
 from tests.unit.diagnosis_look import FIXTURES, docker_api
 
 INSPECTED = json.loads((FIXTURES / "diagnosis" / "container-inspect.json").read_text(encoding="utf-8"))
-GONE = {"Id": "f" * 64, "Names": ["/app-celery-1"], "State": "removing", "Image": "app:1"}
-GONE["Labels"] = {"com.docker.compose.project": "app", "com.docker.compose.service": "celery"}
+GONE = {
+    "Id": "f" * 64,
+    "Names": ["/app-celery-1"],
+    "State": "removing",
+    "Image": "app:1",
+    "Labels": {"com.docker.compose.project": "app", "com.docker.compose.service": "celery"},
+}
 
 
 def frame(stream: int, content: bytes) -> bytes:

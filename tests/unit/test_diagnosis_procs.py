@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.diagnosis_look import ID, SECRET, container, made
+from tests.unit.diagnosis_look import ID, SECRET, cgroups, container, made
 from tests.unit.diagnosis_modules import load_diagnosis
 
 procs = load_diagnosis("procs")
@@ -62,6 +62,10 @@ def test_processes_of_the_stack_and_strangers(tmp_path: Path, monkeypatch: pytes
     process(proc, 20, 50, f"0::/docker/{ID['other']}\n", "python3 miner.py")
     process(proc, 21, 90, "0::/system.slice/cron.service\n", f"backup --password {SECRET}")
     process(proc, 22, 0, "0::/\n", "")
+    # Idle: known by the list of its container's processes alone.
+    process(proc, 23, 7, "", "celery idle", 7)
+    members = {7: [7, 23]}
+    monkeypatch.setattr(cgroups.Cgroups, "processes", lambda _, pid: members.get(pid, []))
     process(proc, os.getpid(), 99, "0::/\n", "python3 run.py")
 
     def later(_: float) -> None:
@@ -72,9 +76,9 @@ def test_processes_of_the_stack_and_strangers(tmp_path: Path, monkeypatch: pytes
             path.write_text(" ".join(fields), encoding="utf-8")
 
     monkeypatch.setattr(procs.time, "sleep", later)
-    part = procs.look(made(container("celery"), container("miner", project="games"), proc=proc))
-    first, second = part.facts["containers"][ID["celery"]]
-    assert (first["pid"], second["pid"]) == (8, 7)
+    part = procs.look(made(container("celery"), container("miner", 99, project="games"), proc=proc))
+    first, second, third = part.facts["containers"][ID["celery"]]
+    assert (first["pid"], second["pid"], third["pid"]) == (8, 7, 23)
     assert second["command"] == "celery --broker x:***@b"
     assert (first["state"], first["threads"], first["rss"]) == ("R", 2, 25 * procs.PAGE)
     assert [(each["pid"], each["unit"]) for each in part.facts["strangers"]] == [

@@ -24,9 +24,7 @@ def look(look: Look) -> Part:
         if each.pid or not each.service.endswith(" (job)")
     ]
     uncounted = [
-        each.service
-        for each in alive
-        if after[each.id].memory is None and after[each.id].cpu_seconds is None
+        each.service for each in alive if after[each.id].memory is None and after[each.id].cpu_seconds is None
     ]
     problem = f"no figures of {', '.join(uncounted)}: ended meanwhile, or no controllers" if uncounted else ""
     return Part(facts, problem)

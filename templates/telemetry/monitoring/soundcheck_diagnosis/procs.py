@@ -55,9 +55,16 @@ def parse(stat: str) -> Process:
 def read(proc: Path, pid: int) -> Process | None:
     """None when it ended meanwhile."""
     try:
-        return parse((proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace"))
+        handle = os.open(f"{proc}/{pid}/stat", os.O_RDONLY)
+    except OSError:
+        return None
+    # Without Python's streams: there may be a thousand of them, to be read twice.
+    try:
+        return parse(os.read(handle, 4096).decode(errors="replace"))
     except (OSError, ValueError, IndexError):
         return None
+    finally:
+        os.close(handle)
 
 
 def snapshot(proc: Path) -> dict[int, Process]:
@@ -99,14 +106,16 @@ def look(look: Look) -> Part:
     ours: dict[str, list[Process]] = {}
     strangers: list[tuple[Process, str]] = []
     known = {container.id: container for container in look.listed}
+    members = {pid: each for each in look.listed if each.pid for pid in look.cgroups.processes(each.pid)}
     for process in after.values():
-        if cpu[process.pid] == 0 and process.pid not in before:
-            continue
-        cgroup = _cgroup(proc, process.pid)
-        container = next((known[each] for each in container_ids(cgroup) if each in known), None)
+        container, cgroup = members.get(process.pid), ""
+        if container is None and cpu[process.pid] > 0:
+            # To ask every idle process of the machine for its place would cost most of the look.
+            cgroup = _cgroup(proc, process.pid)
+            container = next((known[each] for each in container_ids(cgroup) if each in known), None)
         if container is not None and container.project in look.projects:
             ours.setdefault(container.id, []).append(process)
-        else:
+        elif cpu[process.pid] > 0:
             strangers.append((process, _where(container, cgroup)))
 
     def busiest(process: Process) -> tuple[float, int]:
@@ -131,7 +140,6 @@ def look(look: Look) -> Part:
     outside = [
         {**shown(process), "user": _user(proc, process.pid), "unit": unit}
         for process, unit in strangers[:TOP]
-        if cpu[process.pid] > 0
     ]
     return Part({"containers": containers, "strangers": outside}, look.no_engine)
 

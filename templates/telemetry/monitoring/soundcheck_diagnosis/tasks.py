@@ -168,7 +168,9 @@ def roomiest(look: Look) -> Container:
 def _inspect(look: Look) -> dict[str, Any]:
     container = roomiest(look)
     command = ["python", "-m", "soundcheck_inspect", "--seconds", str(INSPECT_SECONDS)]
-    command += ["--workers", str(len(look.config["workers"]))]
+    # Who is waited for: one that does not run cannot answer.
+    running = sum(1 for worker in look.config["workers"] for _ in look.running(worker["name"]))
+    command += ["--workers", str(max(running, 1))]
     answer = look.engine.execute(container.id, command, look.seconds_left())
     if answer.status != 0:
         said = first_line(answer.err) or f"status {answer.status}"
