@@ -76,7 +76,7 @@ def test_a_section_has_its_own_limit(sections: ModuleType, monkeypatch: pytest.M
         return measured
 
     sections.side_by_side({"tasks": section("tasks"), "web": section("web")}, made())
-    assert left["tasks"] == pytest.approx(0.9, abs=0.1)
+    assert left["tasks"] == pytest.approx(0.7, abs=0.1)
     assert left["web"] == pytest.approx(0.1, abs=0.05)
 
 

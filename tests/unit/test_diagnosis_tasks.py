@@ -96,7 +96,7 @@ def test_a_whole_look() -> None:
     assert part.facts["kinds"]
     ((identity, command, _),) = engine.asked
     assert identity == ID["celery"]
-    assert command == ["python", "-m", "soundcheck_inspect", "--seconds", "2", "--workers", "1"]
+    assert command == ["python", "-m", "soundcheck_inspect", "--seconds", "1.8", "--workers", "1"]
     assert SECRET not in str(part.facts)
 
 

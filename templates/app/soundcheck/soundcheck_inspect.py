@@ -29,10 +29,12 @@ COMMANDS = {"active": {"safe": True}, "reserved": {}, "stats": {}, "active_queue
 def ask(mailbox: Any, workers: int, seconds: float, answers: dict[str, dict[str, Any]]) -> None:
     """Add to node -> command -> answer. Who was silent the first time is not waited for again."""
     expected = workers
+    # A worker on a busy server needs its time; the other answers are there as soon as the first.
+    patience = 0.7 * seconds
     for command, arguments in COMMANDS.items():
         if not expected:
             break
-        for reply in mailbox.multi_call(command, arguments, timeout=seconds / 2, limit=expected):
+        for reply in mailbox.multi_call(command, arguments, timeout=patience, limit=expected):
             for node, answer in reply.items():
                 answers.setdefault(node, {})[command] = answer
         expected = len(answers)

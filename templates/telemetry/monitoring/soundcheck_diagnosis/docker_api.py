@@ -80,7 +80,7 @@ class Engine:
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON that the engine answers."""
-        return self._json("GET", f"{path}?{urlencode(query)}" if query else path)
+        return self._json("GET", f"{path}?{urlencode(query)}" if query else path, self.seconds)
 
     def get_lines(self, path: str, **query: Any) -> list[Any]:
         """An answer of one JSON document a line, such as events that are past."""
@@ -103,21 +103,23 @@ class Engine:
         identity: str,
         command: Sequence[str],
         seconds: float,
-        *,
-        user: str = "",
         environment: Sequence[str] = (),
     ) -> Answer:
         """Run a command in a container. The engine ends none: the command must have a time limit itself."""
-        wanted = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command), "User": user}
-        started = self._json("POST", f"/containers/{identity}/exec", {**wanted, "Env": list(environment)})
-        raw = self._raw(
-            "POST", f"/exec/{started['Id']}/start", seconds, {"Detach": False, "Tty": False}, LARGEST_ANSWER
-        )
+        deadline = time.monotonic() + seconds
+
+        def left() -> float:
+            return max(0.1, deadline - time.monotonic())
+
+        wanted = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command), "Env": list(environment)}
+        asked = self._json("POST", f"/containers/{identity}/exec", left(), wanted)["Id"]
+        modes = {"Detach": False, "Tty": False}
+        raw = self._raw("POST", f"/exec/{asked}/start", left(), modes, LARGEST_ANSWER)
         out, err = bytearray(), bytearray()
         for stream, content in frames(raw):
             (err if stream == 2 else out).extend(content)
-        code = self.get(f"/exec/{started['Id']}/json")["ExitCode"]
-        return Answer(code, out.decode(errors="replace"), err.decode(errors="replace"))
+        status = self._json("GET", f"/exec/{asked}/json", left())["ExitCode"]
+        return Answer(status, out.decode(errors="replace"), err.decode(errors="replace"))
 
     def logs(self, identity: str, since: float, lines: int, size: int, seconds: float) -> list[str]:
         """The last lines of a container's log, each with the engine's time before it."""
@@ -126,9 +128,9 @@ class Engine:
         content = b"".join(part for _, part in frames(raw))
         return content.decode(errors="replace").splitlines()
 
-    def _json(self, method: str, path: str, body: Any = None) -> Any:
+    def _json(self, method: str, path: str, seconds: float, body: Any = None) -> Any:
         try:
-            return json.loads(self._raw(method, path, self.seconds, body, LARGEST_ANSWER))
+            return json.loads(self._raw(method, path, seconds, body, LARGEST_ANSWER))
         except ValueError as error:
             raise EngineError(f"Docker: {method} {path.partition('?')[0]}: expected JSON: {error}") from error
 

@@ -43,10 +43,12 @@ SECTIONS: Mapping[str, Section] = {
     "database": database.look,
     "deploys": deploys.look,
 }
-LISTING_SECONDS = 1.2
+LISTING_SECONDS = 1.0
 SECONDS = 2.6
 # An answer of celery-exporter takes two seconds even on an idle server.
-SECONDS_OF: Mapping[str, float] = {"tasks": 3.2}
+SECONDS_OF: Mapping[str, float] = {"tasks": 3.4}
+# In which a section that was not answered puts together what it has.
+RESERVE_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def side_by_side(sections: Mapping[str, Section], look: Look) -> dict[str, Outco
     done: dict[str, Outcome] = {}
     threads = {}
     for name, section in sections.items():
-        limited = replace(look, deadline=begun + SECONDS_OF.get(name, SECONDS) - 0.1)
+        limited = replace(look, deadline=begun + SECONDS_OF.get(name, SECONDS) - RESERVE_SECONDS)
         threads[name] = threading.Thread(target=_run, args=(name, section, limited, done), daemon=True)
         threads[name].start()
     for name, thread in threads.items():

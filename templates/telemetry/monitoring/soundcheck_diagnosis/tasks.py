@@ -19,7 +19,7 @@ from soundcheck_diagnosis.metrics_pages import Sample, fetch, parse
 MOST = 50
 LONGEST_ARGUMENTS = 200
 # Of the command itself: the engine ends nothing that it started.
-INSPECT_SECONDS = 2
+INSPECT_SECONDS = 1.8
 
 _COUNTERS = {
     "celery_task_started_total": "started",
