@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.diagnosis_look import FIXTURES, container, docker_api, made
+from tests.unit.diagnosis_look import FIXTURES, container, made
 from tests.unit.diagnosis_modules import load_diagnosis
 
 server = load_diagnosis("server")
@@ -77,8 +77,8 @@ def test_an_old_kernel_leaves_figures_unknown(tmp_path: Path) -> None:
 
 
 def kills(since_seconds: int = 900, records: list[str] = RECORDS) -> list[dict[str, Any]]:
-    victim = docker_api.Container(KILLED_IN, "app-celery-ai-1", "app", "celery-ai")
-    found: list[dict[str, Any]] = server.kills_of(records, 27820.0, since_seconds, [victim])
+    services = {KILLED_IN: "celery-ai"}
+    found: list[dict[str, Any]] = server.kills_of(records, 27820.0, since_seconds, services)
     return found
 
 
@@ -114,11 +114,18 @@ def test_oom_kills_by_path(change: tuple[str, str], container_id: str, service: 
 def test_without_the_kernels_log_the_engine_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "KERNEL_LOG", tmp_path / "none")
     victim = container("celery")
-    told = [{"timeNano": server.time.time_ns(), "Actor": {"ID": victim.id}}]
+    # Of another stack on the same machine, whose service has the same name.
+    other = container("celery-ai", project="staging")
+    now = server.time.time_ns()
+    told = [{"timeNano": now, "Actor": {"ID": each.id}} for each in (other, victim)]
     monkeypatch.setattr(server, "events", lambda *_: told)
-    found, problem = server.oom_kills(made(victim))
+    found, problem = server.oom_kills(made(victim, other))
     assert problem == ""
-    assert [(kill["service"], kill["pid"], kill["seconds_ago"]) for kill in found] == [("celery", None, 0.0)]
+    assert [(kill["service"], kill["container"]) for kill in found] == [
+        ("celery", victim.id[:12]),
+        ("", other.id[:12]),
+    ]
+    assert {kill["pid"] for kill in found} == {None}
 
     found, problem = server.oom_kills(made(no_engine="Docker does not answer"))
     assert found is None

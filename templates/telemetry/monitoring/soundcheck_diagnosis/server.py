@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from soundcheck_diagnosis.docker_api import Container, Engine, EngineError
+from soundcheck_diagnosis.docker_api import Engine, EngineError
 from soundcheck_diagnosis.look import Look, Part
 
 MOST_KILLS = 20
@@ -112,14 +112,16 @@ def oom_kills(look: Look) -> tuple[list[dict[str, Any]] | None, str]:
             else ""
         )
     now = time.clock_gettime(time.CLOCK_MONOTONIC)
-    return kills_of(records, now, look.since_seconds, look.listed), ""
+    return kills_of(records, now, look.since_seconds, _services(look)), ""
 
 
 def kills_of(
-    records: Iterable[str], now: float, since_seconds: int, listed: Iterable[Container]
+    records: Iterable[str], now: float, since_seconds: int, services: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """From records of /dev/kmsg: `<priority>,<number>,<microseconds>,-;<text>`."""
-    services = {container.id: container.service for container in listed}
+    """From records of /dev/kmsg: `<priority>,<number>,<microseconds>,-;<text>`.
+
+    `services` is container id -> service, of this stack alone: others have services of the same names.
+    """
     found: dict[int, dict[str, Any]] = {}
     for record in records:
         head, _, text = record.partition(";")
@@ -148,7 +150,7 @@ def _events(look: Look) -> list[dict[str, Any]] | None:
         told = events(look.engine, now - look.since_seconds, now)
     except (EngineError, ValueError):
         return None
-    services = {container.id: container.service for container in look.listed}
+    services = _services(look)
     return [
         {
             "seconds_ago": round(now - event["timeNano"] / 1e9, 1),
@@ -160,6 +162,10 @@ def _events(look: Look) -> list[dict[str, Any]] | None:
         }
         for event in told[::-1][:MOST_KILLS]
     ]
+
+
+def _services(look: Look) -> dict[str, str]:
+    return {each.id: each.service for each in look.listed if each.project in look.projects}
 
 
 def events(engine: Engine, since: float, until: float) -> list[dict[str, Any]]:
