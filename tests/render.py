@@ -98,8 +98,10 @@ class Rendering:
         return plain(self._templar().template(trust_as_template("{{ " + name + " }}")))
 
     def template(self, path: str, **more: Any) -> str:
-        """A template below templates/."""
+        """A template below templates/; a program is taken as it is."""
         source = (TEMPLATES / path).read_text(encoding="utf-8")
+        if not path.endswith(".j2"):
+            return source
         searchpath = [str((TEMPLATES / path).parent), str(TEMPLATES)]
         return str(
             self._templar(**more)

@@ -33,13 +33,6 @@ def test_every_file_of_the_tool_is_taken() -> None:
     assert all(entry in rendering.entries("telemetry") for entry in entries.values())
 
 
-def test_programs_reach_the_server_as_they_lie_here() -> None:
-    """They pass the templating of all files of a project, which must not find anything in them."""
-    rendering = Rendering()
-    for path in (*MONITORING.glob("*.sh"), *MONITORING.glob("*.py"), *PACKAGE.glob("*.py")):
-        assert rendering.template(str(path.relative_to(TEMPLATES))) == path.read_text(encoding="utf-8"), path
-
-
 def test_the_guides_values_are_the_default() -> None:
     found = configuration()
     assert found["schema"] == 1
