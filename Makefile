@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 PLAYBOOK := $(BIN)/ansible-playbook
 REPORTS := artifacts/tests
+SHELL_SCRIPTS := .ci/run tools/make_venv images/rabbitmq/docker-entrypoint.sh templates/telemetry/monitoring/debug_cpu_spike.sh
 # Tools find each other, and Ansible the collections, through PATH. Nothing may wait for an answer from a terminal.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
@@ -51,13 +52,16 @@ test: venv root ## Everything: lint, unit tests, rendered files, a deploy to a f
 serverless: lint unit render alerts integration ## What needs no server, one after the other (needs `make machine images`)
 
 .PHONY: lint
-lint: venv ## ansible-lint, yamllint, ruff, mypy, and the generated documents against their sources
+lint: venv ## ansible-lint, yamllint, ruff, mypy, shellcheck, and the generated documents against their sources
 	@$(BIN)/yamllint --strict .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy plugins tests tools
 	@MYPYPATH=molecule/default/tests $(BIN)/mypy molecule/default/tests
 	@MYPYPATH=molecule/default/tests:molecule/faults/tests $(BIN)/mypy molecule/faults
+	@MYPYPATH=templates/telemetry/monitoring $(BIN)/mypy templates/telemetry/monitoring/soundcheck_diagnosis
+	@$(BIN)/shellcheck $(SHELL_SCRIPTS)
+	@$(BIN)/shfmt -i 2 -ci -d $(SHELL_SCRIPTS)
 	@$(BIN)/python tools/role_readme.py --check
 	@$(BIN)/python tools/metric_docs.py --check
 	@$(BIN)/ansible-lint -q --nocolor

@@ -31,7 +31,7 @@ ROLES = (
     *("metric_catalogue", "app_stack", "rabbitmq_prometheus"),
     *("cadvisor", "node_exporter", "celery_exporter", "postgres_exporter"),
     *("grafana_agent", "alloy", "prometheus_agent"),
-    *("contact_points", "metrics_backend", "telemetry"),
+    *("contact_points", "metrics_backend", "diagnostics", "telemetry"),
 )
 
 # What only a deploy can know: secrets, and the tags of images that are built.
@@ -98,7 +98,7 @@ class Rendering:
         return plain(self._templar().template(trust_as_template("{{ " + name + " }}")))
 
     def template(self, path: str, **more: Any) -> str:
-        """A template below templates/; what is none, as it is."""
+        """A template below templates/; a program is taken as it is."""
         source = (TEMPLATES / path).read_text(encoding="utf-8")
         if not path.endswith(".j2"):
             return source

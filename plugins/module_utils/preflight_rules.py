@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ansible.module_utils import (
     preflight_contacts,
+    preflight_diagnostics,
     preflight_formats,
     preflight_grafana,
     preflight_host,
@@ -20,8 +21,8 @@ from ansible.module_utils.preflight_values import Problem, Settings, Survey, sec
 def problems(settings: Settings, survey: Survey) -> list[Problem]:
     """Every reason not to deploy, in the order an operator meets them."""
     modules = (
-        *(preflight_settings, preflight_sizing, preflight_formats),
-        *(preflight_proxy, preflight_grafana, preflight_contacts),
+        *(preflight_settings, preflight_sizing, preflight_formats, preflight_proxy),
+        *(preflight_grafana, preflight_contacts, preflight_diagnostics),
     )
     of_settings = [check for module in modules for check in module.CHECKS]
     of_host = (*preflight_images.CHECKS, *preflight_host.CHECKS, *preflight_proxy.HOST_CHECKS)

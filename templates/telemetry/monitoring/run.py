@@ -1,0 +1,21 @@
+"""Starts soundcheck_diagnosis beside this file, on any Python, to say where it is too old."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+OLDEST = (3, 11)
+
+if sys.version_info < OLDEST:
+    found = ".".join(map(str, sys.version_info[:2]))
+    print("debug_cpu_spike.sh: expected Python 3.11 or newer, got " + found, file=sys.stderr)
+    sys.exit(2)
+
+# Isolated mode leaves the script's folder out.
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
+from soundcheck_diagnosis.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
