@@ -1,10 +1,11 @@
 """Render the files of a compose project on the controller and hand them to the module in one round trip.
 
-Arguments beyond the module's: `templates` (folder of the templates on the controller); `variables` that these
-see over those of the host; `files` entries may name a `template` below it instead of `content` (rendered where
-its name ends in `.j2`, else taken as it is), a list `services` whose containers must be recreated when the
-content changes, and `secret: true`. Compose itself does not see a change inside a mounted file, so the plugin
-gives the compose template a variable `config_digest`: service name -> hash of its files, for a label.
+Arguments beyond the module's: `templates` (folder of the templates on the controller); `variables` that
+these see over those of the host; `files` entries may name a `template` below it instead of `content`
+(rendered where its name ends in `.j2`, else taken as it is), a list `services` whose containers must be
+recreated when the content changes, and `secret: true`. Compose itself does not see a change inside a
+mounted file, so the plugin gives the compose template a variable `config_digest`: service name -> hash of
+its files, for a label.
 """
 
 from __future__ import annotations
