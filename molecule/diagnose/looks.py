@@ -54,9 +54,15 @@ class Look:
         section: dict[str, Any] = self.document["facts"]["sections"][name]
         return section
 
-    def unable(self) -> set[str]:
+    def sections(self, state: str) -> set[str]:
+        """Those that are `ok`, `partial` or `unable`."""
         sections = self.document["facts"]["sections"]
-        return {name for name, section in sections.items() if section["state"] == "unable"}
+        return {name for name, section in sections.items() if section["state"] == state}
+
+    @property
+    def due(self) -> int:
+        """The status that belongs to it: an incomplete look that found nothing is not clean."""
+        return 1 if self.ids else 2 if self.sections("unable") or self.sections("partial") else 0
 
 
 def look(status: int, output: str, errors: str) -> Look:
@@ -69,10 +75,11 @@ def look(status: int, output: str, errors: str) -> Look:
 
 
 def merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with other values: objects are merged, lists replaced, unknown keys a mistake."""
+    """The configuration with other values; an object keeps what is not named. An unknown key is a mistake."""
     if unknown := set(changes) - set(config):
         raise ValueError(f"expected keys of diagnosis.json ({', '.join(config)}), got {', '.join(unknown)}")
-    both = dict(config)
-    for key, value in changes.items():
-        both[key] = merged(config[key], value) if isinstance(config[key], Mapping) else value
-    return both
+    both = {
+        key: {**config[key], **value} if isinstance(value, Mapping) else value
+        for key, value in changes.items()
+    }
+    return {**config, **both}

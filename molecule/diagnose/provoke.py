@@ -26,6 +26,7 @@ from typing import Any
 MAX_SECONDS = 300
 MAX_CONNECTIONS = 200
 MAX_RATE = 5000.0
+MIN_RATE = 0.1
 MAX_NUMBER = 500
 MAX_PROCESSES = 4
 # By this name whoever cleans up finds the connections.
@@ -47,10 +48,8 @@ def ticks(
 ) -> Iterator[int]:
     """Numbers at a rate; what is late is made up for, as a sender that does not wait for answers would."""
     began, number = now(), 0
-    while now() - began < seconds:
-        due = began + number / rate - now()
-        if due > 0:
-            sleep(min(due, seconds))
+    while number / rate < seconds and now() - began < seconds:
+        sleep(max(0.0, began + number / rate - now()))
         yield number
         number += 1
 
@@ -142,13 +141,13 @@ def write(arguments: argparse.Namespace) -> None:
                 in_effect()
 
 
-def bounded(kind: Callable[[str], Any], maximum: float) -> Callable[[str], Any]:
-    """A number from 0 to a maximum, for argparse."""
+def bounded(kind: Callable[[str], Any], maximum: float, minimum: float = 0) -> Callable[[str], Any]:
+    """A number in these bounds, for argparse."""
 
     def number(text: str) -> Any:
         value = kind(text)
-        if not 0 <= value <= maximum:
-            raise argparse.ArgumentTypeError(f"expected 0 to {maximum:g}, got {text}")
+        if not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(f"expected {minimum:g} to {maximum:g}, got {text}")
         return value
 
     return number
@@ -167,7 +166,7 @@ def parser() -> argparse.ArgumentParser:
     held = kind("hold", hold)
     held.add_argument("--connections", type=bounded(int, MAX_CONNECTIONS), required=True)
     held.add_argument("--state", choices=STATES, required=True)
-    kind("storm", storm).add_argument("--rate", type=bounded(float, MAX_RATE), required=True)
+    kind("storm", storm).add_argument("--rate", type=bounded(float, MAX_RATE, MIN_RATE), required=True)
     kind("lock", lock).add_argument("--waiting", type=bounded(int, MAX_CONNECTIONS), required=True)
     sent = kind("send", send)
     sent.add_argument("--task", required=True)
@@ -178,7 +177,7 @@ def parser() -> argparse.ArgumentParser:
     sent.add_argument("--rate", type=bounded(float, MAX_RATE), default=0.0)
     kind("burn", burn).add_argument("--processes", type=bounded(int, MAX_PROCESSES), required=True)
     written = kind("write", write)
-    written.add_argument("--rate", type=bounded(float, MAX_RATE), required=True)
+    written.add_argument("--rate", type=bounded(float, MAX_RATE, MIN_RATE), required=True)
     written.add_argument("--text", default="still waiting for the partner, trying again")
     # Where the container's first process, whose words are the log, writes.
     written.add_argument("--output", default="/proc/1/fd/1")

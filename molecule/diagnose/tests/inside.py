@@ -73,17 +73,16 @@ def quota(server: Server, service: str, cores: float) -> Iterator[None]:
 @contextmanager
 def busy_loops(server: Server, number: int, argument: str = "") -> Iterator[None]:
     """Processes of the server's own, outside the stack, called with an argument that they do not read."""
-    loop = f"/bin/sh -c {shlex.quote('while :; do :; done')} sh {argument}"
-    units = [f"diagnose-loop-{one}" for one in range(number)]
-    properties = f"--collect --property=RuntimeMaxSec={BOUND}"
+    loop = f"sh -c 'while :; do :; done' sh {argument} &"
+    script = shlex.quote(" ".join([*[loop] * number, "wait"]))
+    unit = "--collect --unit=diagnose-loops"
+    server.run(f"systemd-run {unit} --property=RuntimeMaxSec={BOUND} /bin/sh -c {script}")
     try:
-        for unit in units:
-            server.run(f"systemd-run {properties} --unit={unit} {loop}")
-        # Two looks of the kernel at the load.
+        # So long, and the server's load and pressure show it.
         time.sleep(3)
         yield
     finally:
-        server.host.run(f"systemctl stop {' '.join(units)}")
+        server.host.run("systemctl stop diagnose-loops")
 
 
 def sql(server: Server, *statements: str) -> str:

@@ -13,6 +13,8 @@ from tool import Tool
 
 # s of the chart task's runs that are compared.
 WINDOW = 5
+# ms; the server holds the whole table in memory. One that reads its disk is slow at the deployed threshold.
+SLOW = {"thresholds": {"slow_statement_ms": 100}}
 # At least so many times quicker; the rest of a task, which no index helps, counts in both.
 GAIN = 2
 
@@ -23,9 +25,9 @@ def chart_times(server: Server) -> list[float]:
 
 
 def test_the_index_makes_the_chart_quick_again(server: Server, tool: Tool, table: Table) -> None:
-    before = tool.look()
+    before = tool.look(SLOW)
     with missing_index(server):
-        found = tool.look()
+        found = tool.look(SLOW)
         row = table.add("missing-index", found)
         slow = chart_times(server)
         table.add_times("without the index", slow)
@@ -34,7 +36,7 @@ def test_the_index_makes_the_chart_quick_again(server: Server, tool: Tool, table
         definitions = sql(server, "SELECT indexdef FROM pg_indexes WHERE tablename = 'music_playlogs'")
         quick = chart_times(server)
         table.add_times("with the index", quick)
-        after = tool.look()
+        after = tool.look(SLOW)
     recovered(server)
 
     assert "missing-index" not in before.ids, before.said

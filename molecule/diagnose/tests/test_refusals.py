@@ -23,8 +23,8 @@ def assert_told(look: Look, *unable: str) -> None:
         section = look.section(name)
         assert section["state"] != "ok", (name, section)
         assert len(section["problem"].splitlines()) == 1, (name, section)
-    assert not ALONE & look.unable(), look.said
-    assert look.status == (1 if look.ids else 2), look.said
+    assert not ALONE & look.sections("unable"), look.said
+    assert look.status == look.due != 0, look.said
 
 
 def test_an_engine_that_does_not_answer(server: Server, tool: Tool) -> None:
@@ -57,7 +57,7 @@ def test_a_service_that_is_stopped(server: Server, tool: Tool, service: str, sec
     recovered(server)
 
     assert_told(look, section)
-    assert not {"containers", "logs"} & look.unable(), look.said
+    assert not {"containers", "logs"} & look.sections("unable"), look.said
 
 
 def test_a_user_who_may_not_ask(tool: Tool) -> None:
@@ -106,7 +106,7 @@ def test_a_container_that_dies_while_it_is_asked(server: Server, tool: Tool) -> 
 
     for look in looks:
         assert "Traceback" not in look.said
-        assert (look.status, look.unable()) == (1 if look.ids else 0, set()), look.said
+        assert (look.status, look.sections("unable")) == (look.due, set()), look.said
 
 
 def test_a_full_disk(server: Server, tool: Tool) -> None:
@@ -122,5 +122,5 @@ def test_a_full_disk(server: Server, tool: Tool) -> None:
 
     assert "Traceback" not in look.said
     assert "space" in look.said, look.said
-    assert look.unable() == set()
+    assert look.sections("unable") == set()
     assert left == ""

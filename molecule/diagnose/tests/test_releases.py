@@ -55,7 +55,7 @@ def harmful_release(server: Server) -> Iterator[None]:
 def test_a_release_that_does_harm_is_found_first(server: Server, tool: Tool, table: Table) -> None:
     before = tool.look()
     with harmful_release(server):
-        found = tool.look(since=SINCE)
+        found = tool.look({"thresholds": {"deploy": SINCE}}, since=SINCE)
     row = table.add("recent-deploy", found)
     recovered(server)
 

@@ -15,8 +15,9 @@ MONITORING = "/opt/soundcheck/telemetry/monitoring"
 SCRIPT = f"{MONITORING}/debug_cpu_spike.sh"
 FOLDER = "/run/soundcheck-diagnose"
 STATE = f"{FOLDER}/state"
-# s; what an earlier test did is older.
+# s; what an earlier test did is older, its deploys included.
 SINCE = 60
+CHANGES: Mapping[str, Any] = {"state": STATE, "thresholds": {"deploy": SINCE, "rollout": SINCE}}
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -33,7 +34,7 @@ class Tool:
     def configured(self, changes: Mapping[str, Any]) -> str:
         """The path of a configuration that differs in this."""
         path = f"{FOLDER}/diagnosis.json"
-        text = json.dumps(merged(self.deployed, {"state": STATE, **changes}))
+        text = json.dumps(merged(merged(self.deployed, CHANGES), changes))
         encoded = base64.b64encode(text.encode()).decode()
         self.server.run(f"echo {encoded} | base64 -d > {path} && chmod 0644 {path}")
         return path
