@@ -26,7 +26,10 @@ class Look:
     @property
     def document(self) -> dict[str, Any]:
         """What `--json` prints."""
-        document: dict[str, Any] = json.loads(self.output)
+        try:
+            document: dict[str, Any] = json.loads(self.output)
+        except ValueError:
+            raise ValueError(f"expected JSON, got status {self.status} and {self.said[-500:]!r}") from None
         return document
 
     @property

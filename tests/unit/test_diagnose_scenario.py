@@ -11,6 +11,7 @@ import pytest
 from canaries import ERROR, Canaries, told
 from confusion import HEALTHY, Row, markdown
 from looks import Look, look, merged
+from readings import busy_percent, runs
 
 
 def seen(*ids: str, seconds: float = 2.0) -> Look:
@@ -37,6 +38,11 @@ def test_a_look_without_its_time_is_a_mistake_of_the_test() -> None:
         ValueError, match="expected the time on the last line of standard error, got 'killed'"
     ):
         look(137, "", "killed")
+
+
+def test_a_look_that_printed_no_document_says_what_it_said() -> None:
+    with pytest.raises(ValueError, match="expected JSON, got status 2 and 'deploy first'"):
+        _ = Look(2, "", "deploy first", 0.1, 0.1).top
 
 
 def test_findings_and_sections_of_a_look() -> None:
@@ -126,6 +132,35 @@ def test_canaries_are_planted_where_they_show_and_found_where_they_stand() -> No
     ]
     assert told(secrets, {"ps": canaries.command}) == ["canary: option in ps"]
     assert told(secrets, {"report": ERROR}) == []
+
+
+# Of a worker of the demo, Celery 5.7; ids and dates shortened.
+LOG = """\
+[17:02,306: INFO/MainProcess] Task music.tasks.charts.update_realtime_chart[d656-4b] received
+[17:02,535: INFO/ForkPoolWorker-1] Task music.tasks.charts.update_realtime_chart[24] succeeded in 0.7346s: 24
+[17:26,359: INFO/ForkPoolWorker-2] Task music.tasks.royalties.book_royalty[0ca-9c] succeeded in 20.02s: 1
+[18:01,101: INFO/ForkPoolWorker-2] Task music.tasks.stores.offer_to_store[0d-1a] retry: Retry in 1s
+"""
+
+
+@pytest.mark.parametrize(
+    ("task", "seconds"),
+    [
+        ("music.tasks.charts.update_realtime_chart", [0.7346]),
+        ("music.tasks.royalties.book_royalty", [20.02]),
+        ("music.tasks.stores.offer_to_store", []),
+        # A name is not the beginning of another.
+        ("music.tasks.royalties.book", []),
+    ],
+)
+def test_runs_of_a_task_in_a_workers_log(task: str, seconds: list[float]) -> None:
+    assert runs(LOG, task) == seconds
+
+
+def test_a_busy_machine() -> None:
+    before, after = "cpu  100 0 100 700 100 0 0 0 0 0", "cpu  160 0 110 720 110 0 0 0 50 0"
+
+    assert busy_percent(before, after) == pytest.approx(70)
 
 
 class Clock:

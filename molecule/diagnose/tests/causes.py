@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
-from inside import PATIENCE, busy_loops, container, memory, messages, quota, recreated, runs, sql, trouble
+from inside import PATIENCE, busy_loops, container, memory, messages, quota, recreated, sql, trouble
+from readings import runs
 from server import Server, eventually
 
 AI_TASK = "music.tasks.ai_music.generate_music_task"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from readings import busy_percent
 from server import Server, eventually, samples
 
 SCRIPT = Path(__file__).resolve().parents[1] / "provoke.py"
@@ -85,6 +86,17 @@ def busy_loops(server: Server, number: int, argument: str = "") -> Iterator[None
         server.host.run("systemctl stop diagnose-loops")
 
 
+def quiet(server: Server, percent: float = 60, seconds: float = 300) -> None:
+    """The cores have room: they are those of the machine that the server runs on, where others work, too."""
+
+    def busy() -> float:
+        line = "head -n 1 /proc/stat"
+        return busy_percent(*server.run(f"{line} && sleep 3 && {line}").splitlines())
+
+    found = eventually(busy, lambda share: share < percent, seconds)
+    assert found < percent, f"the machine is busy for {found:.0f} %, with something other than this server"
+
+
 def sql(server: Server, *statements: str) -> str:
     """Statements in one session of the app's login, which is not bound to its time limit."""
     commands = " ".join(f"-c {shlex.quote(statement)}" for statement in statements)
@@ -102,17 +114,6 @@ def messages(server: Server, queue: str, state: str = "ready") -> int:
             if sample.name == f"rabbitmq_detailed_queue_messages_{state}" and sample.labels["queue"] == queue
         )
     )
-
-
-def runs(log: str, task: str) -> list[float]:
-    """From the lines of a Celery worker."""
-    found = []
-    for line in log.splitlines():
-        _, named, rest = line.partition(f"Task {task}[")
-        _, done, seconds = rest.partition("succeeded in ")
-        if named and done:
-            found.append(float(seconds.partition("s:")[0]))
-    return found
 
 
 def recovered(server: Server, seconds: float = 180) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from causes import CAUSES
 from confusion import HEALTHY
-from inside import recovered
+from inside import quiet, recovered
 from results import Table
 from server import Server
 from tool import Tool
@@ -14,8 +14,9 @@ from tool import Tool
 QUICK = 5.0
 
 
-def test_a_healthy_server_has_no_finding(tool: Tool, table: Table) -> None:
+def test_a_healthy_server_has_no_finding(server: Server, tool: Tool, table: Table) -> None:
     """Under the demo's traffic; the second look compares with the first."""
+    quiet(server)
     looks = [tool.look() for _ in range(2)]
 
     table.add(HEALTHY, looks[-1])

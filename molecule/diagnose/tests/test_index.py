@@ -6,7 +6,8 @@ import statistics
 import time
 
 from causes import CHART, missing_index
-from inside import container, recovered, runs, sql
+from inside import container, recovered, sql
+from readings import runs
 from results import Table
 from server import Server, playbook
 from tool import Tool
