@@ -67,8 +67,10 @@ def guide(app: str, directory: str) -> str:
     containers = "docker ps -q --filter label=com.docker.compose.project=app"
     return "\n".join(
         [
+            "set -e",
             f"for container in $({containers}); do docker top $container; done",
-            f"{worker} celery -A {app} inspect active",
+            # 69: on a busy server nobody answered within its second.
+            f"{worker} celery -A {app} inspect active || test $? = 69",
             f"for container in $({containers}); do"
             " docker logs --since 15m $container 2>&1 | grep -iE 'error|exception' | tail -n 20; done",
             *(
