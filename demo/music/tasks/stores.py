@@ -22,7 +22,6 @@ def offer_to_store(task: Any, music_id: int, *, closed: int = 0) -> str:
 
     Deliberately asks again every second, without a growing pause: many songs at a closed store are a storm.
     """
-    music = Music.objects.get(pk=music_id)
     if task.request.retries < min(closed, MAX_CLOSED):
-        raise task.retry(exc=StoreClosed(f"nobody took {music}"), countdown=RETRY_SECONDS)
-    return str(music)
+        raise task.retry(exc=StoreClosed(f"nobody took song {music_id}"), countdown=RETRY_SECONDS)
+    return str(Music.objects.get(pk=music_id))

@@ -69,8 +69,8 @@ def missing_index(server: Server) -> Iterator[None]:
             "ANALYZE music_playlogs",
         )
         forget_statements(server)
-        with trouble(server, "celery", send(CHART, "default", keywords={}, rate=4, seconds=200)):
-            done(server, "celery", CHART, 8)
+        with trouble(server, "celery", send(CHART, "default", keywords={}, rate=2, seconds=200)):
+            done(server, "celery", CHART, 5)
             yield
     finally:
         made = set(sql(server, indexes).split()) - before
@@ -156,8 +156,8 @@ def memory_limit(server: Server) -> Iterator[None]:
 
 @contextmanager
 def cpu_quota(server: Server) -> Iterator[None]:
-    """A worker that wants all cores and gets a quarter of one."""
-    with quota(server, "celery", 0.25), trouble(server, "celery", "burn --processes 4"):
+    """A worker that wants two cores and gets a seventh of one."""
+    with quota(server, "celery", 0.15), trouble(server, "celery", "burn --processes 2"):
         time.sleep(3)
         yield
 
@@ -271,10 +271,10 @@ def container_restarting(server: Server) -> Iterator[None]:
 
 
 CAUSES = {
-    "memory-limit": Cause(memory_limit),
     "connection-leak": Cause(connection_leak),
     "queue-unread": Cause(queue_unread),
     "noisy-neighbour": Cause(noisy_neighbour),
+    "memory-limit": Cause(memory_limit),
     "task-outgrew-period": Cause(task_outgrew_period, {"periodic": [{"task": BOOKING, "seconds": 5}]}),
     "worker-concurrency": Cause(worker_concurrency),
     "cpu-quota": Cause(cpu_quota),

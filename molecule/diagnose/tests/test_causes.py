@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from causes import CAUSES
 from confusion import HEALTHY
 from inside import quiet, recovered
 from results import Table
 from server import Server
-from tool import Tool
+from tool import Tool, since
 
 # s; also on a server whose CPU is used up.
 QUICK = 5.0
@@ -29,8 +31,9 @@ def test_a_healthy_server_has_no_finding(server: Server, tool: Tool, table: Tabl
 def test_the_cause_is_found_first(server: Server, tool: Tool, table: Table, name: str) -> None:
     cause = CAUSES[name]
     before = tool.look(cause.config)
+    began = time.monotonic()
     with cause.provoke(server):
-        found = tool.look(cause.config)
+        found = tool.look(cause.config, since=since(began))
     row = table.add(name, found)
     recovered(server)
 

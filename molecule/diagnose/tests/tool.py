@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import shlex
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,10 +17,15 @@ MONITORING = "/opt/soundcheck/telemetry/monitoring"
 SCRIPT = f"{MONITORING}/debug_cpu_spike.sh"
 FOLDER = "/run/soundcheck-diagnose"
 STATE = f"{FOLDER}/state"
-# s; what an earlier test did is older, its deploys included.
+# s that are looked back, where it does not matter what an earlier test did; its deploys are older.
 SINCE = 60
 CHANGES: Mapping[str, Any] = {"state": STATE, "thresholds": {"deploy": SINCE, "rollout": SINCE}}
 NOTHING: Mapping[str, Any] = {}
+
+
+def since(began: float) -> int:
+    """Whole seconds since a time of this machine's clock: what an earlier test left behind is older."""
+    return math.ceil(time.monotonic() - began)
 
 
 class Tool:
