@@ -59,6 +59,7 @@ lint: venv ## ansible-lint, yamllint, ruff, mypy, shellcheck, and the generated 
 	@$(BIN)/mypy plugins tests tools
 	@MYPYPATH=molecule/default/tests $(BIN)/mypy molecule/default/tests
 	@MYPYPATH=molecule/default/tests:molecule/faults/tests $(BIN)/mypy molecule/faults
+	@MYPYPATH=molecule/default/tests:molecule/diagnose:molecule/diagnose/tests $(BIN)/mypy molecule/diagnose
 	@MYPYPATH=templates/telemetry/monitoring $(BIN)/mypy templates/telemetry/monitoring/soundcheck_diagnosis
 	@$(BIN)/shellcheck $(SHELL_SCRIPTS)
 	@$(BIN)/shfmt -i 2 -ci -d $(SHELL_SCRIPTS)
@@ -88,11 +89,12 @@ integration: venv ## A real gunicorn, a real engine, the report in a real browse
 	@SOUNDCHECK_DEMO_PYTHON=$(CURDIR)/.cache/demo/bin/python $(BIN)/pytest --quiet tests/integration --junitxml=$(REPORTS)/integration.xml
 
 .PHONY: molecule
-molecule: venv root ## Deploy to a fresh Debian 13 server in a container, test it, and break it (needs `make machine images`)
+molecule: venv root ## Deploy to a fresh Debian 13 server in a container, test, break and diagnose it (needs `make machine images`)
 	@$(BIN)/molecule destroy --scenario-name default
 	@status=0; \
 	PYTEST_ADDOPTS=--junitxml=$(CURDIR)/$(REPORTS)/molecule.xml $(BIN)/molecule test --scenario-name default --destroy never \
 	  && PYTEST_ADDOPTS=--junitxml=$(CURDIR)/$(REPORTS)/faults.xml $(BIN)/molecule test --scenario-name faults --destroy never \
+	  && PYTEST_ADDOPTS=--junitxml=$(CURDIR)/$(REPORTS)/diagnose.xml $(BIN)/molecule test --scenario-name diagnose --destroy never \
 	  || status=$$?; \
 	$(BIN)/molecule destroy --scenario-name default; \
 	exit $$status
@@ -101,8 +103,12 @@ molecule: venv root ## Deploy to a fresh Debian 13 server in a container, test i
 faults: venv root ## Every fault of molecule/faults, an hour, on a fresh server (needs `make machine images`)
 	@SOUNDCHECK_FAULTS=all $(BIN)/molecule test --scenario-name faults
 
+.PHONY: diagnose
+diagnose: venv root ## Every cause of molecule/diagnose, half an hour, on a fresh server (needs `make machine images`)
+	@SOUNDCHECK_DIAGNOSE=all $(BIN)/molecule test --scenario-name diagnose
+
 .PHONY: bench
-bench: venv root ## Time deploys and weigh the monitoring, on the server of `molecule converge` (ARGS=--redeploy: under load)
+bench: venv root ## Time deploys and weigh the monitoring, on the server of `molecule converge` (ARGS=--redeploy or --diagnosis: more)
 	@$(BIN)/python -m tools.bench $(ARGS)
 
 .PHONY: machine

@@ -4,6 +4,7 @@
     python -m tools.bench                  no-change deploys beside `docker compose up`; monitoring's cost
     python -m tools.bench --first          before that a first deploy, on a server that is made anew for it
     python -m tools.bench --redeploy       also a changed demo under load, deployed this way and in two others
+    python -m tools.bench --diagnosis      also the diagnosis beside the guide's commands, on a busy server
     python -m tools.bench --inventory DIR  another server than the one of `molecule converge` (its first host)
 
 Writes artifacts/bench.json and prints the same as Markdown.
@@ -26,7 +27,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tools import bench_redeploy
+from tools import bench_diagnosis, bench_redeploy
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECTS = {"app": "/opt/soundcheck/app", "telemetry": "/opt/soundcheck/telemetry"}
@@ -237,6 +238,8 @@ def markdown(found: dict[str, Any]) -> str:
         lines += [f"| {text} | {first[key]} |" for key, text in words.items()] + [""]
     if redeploys := found.get("redeploy"):
         lines += bench_redeploy.markdown(redeploys)
+    if diagnosis := found.get("diagnosis"):
+        lines += bench_diagnosis.markdown(diagnosis)
     times, cost = found["no_change"], found["monitoring"]
     lines += [
         f"| no-change deploy over ssh, median of {times['runs']} | s |",
@@ -272,6 +275,7 @@ def main() -> None:
     parser.add_argument(
         "--redeploy", action="store_true", help="also deploy a change under load, in three ways"
     )
+    parser.add_argument("--diagnosis", action="store_true", help="also diagnose a busy server, in two ways")
     parser.add_argument(
         "--runs", type=int, default=5, help="no-change deploys to time, and windows to observe"
     )
@@ -287,6 +291,8 @@ def main() -> None:
     found["monitoring"] = monitoring(host, arguments.runs, arguments.window)
     if arguments.redeploy:
         found["redeploy"] = bench_redeploy.Redeploys(host, PROJECTS["app"]).measure()
+    if arguments.diagnosis:
+        found["diagnosis"] = bench_diagnosis.Diagnosis(host, PROJECTS["app"]).measure(arguments.runs)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(markdown(found))

@@ -19,6 +19,7 @@ from music.tasks.charts import update_realtime_chart
 from music.tasks.cleanup import purge_charts, purge_plays
 from music.tasks.covers import CoverUnavailable, fetch_cover
 from music.tasks.royalties import book_royalty
+from music.tasks.stores import StoreClosed, offer_to_store
 
 
 class ChartTest(TestCase):
@@ -123,6 +124,11 @@ class TaskTest(TestCase):
             fetch_cover(1, fail=True)
         assert Music.objects.get(pk=1).cover == ""
         assert fetch_cover(1, fail=False) == "covers/1.jpg"
+
+    def test_a_closed_store_is_asked_again(self) -> None:
+        assert offer_to_store.apply(args=(1,), kwargs={"closed": 3}).get() == str(Music.objects.get(pk=1))
+        with mock.patch.object(offer_to_store, "max_retries", 2), self.assertRaises(StoreClosed):  # noqa: PT027
+            offer_to_store.apply(args=(1,), kwargs={"closed": 3}).get()
 
 
 class TrafficTest(SimpleTestCase):

@@ -18,7 +18,7 @@ from tools.test_summary import count, line
 
 TARGETS = [
     *("help", "deploy", "verify", "test", "serverless", "lint", "unit", "render", "images"),
-    *("alerts", "integration", "molecule", "faults", "bench", "machine", "clean"),
+    *("alerts", "integration", "molecule", "faults", "diagnose", "bench", "machine", "clean"),
 ]
 
 

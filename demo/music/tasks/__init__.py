@@ -4,6 +4,6 @@ None of the tasks names itself, so each is registered under its full module path
 `music.tasks.ai_music.generate_music_task`. A route must use that name.
 """
 
-from music.tasks import ai_music, charts, cleanup, covers, royalties
+from music.tasks import ai_music, charts, cleanup, covers, royalties, stores
 
-__all__ = ("ai_music", "charts", "cleanup", "covers", "royalties")
+__all__ = ("ai_music", "charts", "cleanup", "covers", "royalties", "stores")
