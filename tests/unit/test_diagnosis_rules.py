@@ -136,6 +136,12 @@ def opened(facts: Facts, count: int) -> None:
     facts["database"]["opened_total"] = facts["before"]["database"]["opened_total"] + count
 
 
+def opened_by_tasks(facts: Facts, count: int) -> None:
+    """Each run of a task opens one connection."""
+    opened(facts, count)
+    facts["tasks"]["kinds"][0]["started"] += count
+
+
 def logged(facts: Facts, name: str, **log: Any) -> None:
     service(facts, name)["log"] |= log
 
@@ -235,6 +241,13 @@ def found(facts: Facts, symptom: str = "", config: Facts = CONFIG) -> list[dict[
 
 def ids(facts: Facts, symptom: str = "") -> list[str]:
     return [each["id"] for each in found(facts, symptom)]
+
+
+def test_one_connection_for_each_run_of_a_task_is_no_storm() -> None:
+    facts = healthy()
+    opened_by_tasks(facts, 1200)
+
+    assert "connection-storm" not in [finding["id"] for finding in found(facts)]
 
 
 def test_a_healthy_server_has_no_finding() -> None:

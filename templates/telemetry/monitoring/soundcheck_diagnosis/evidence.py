@@ -180,6 +180,14 @@ class Look:
 
     # Celery
 
+    def runs_per_second(self) -> float:
+        """Runs of all tasks since the earlier look, as far as both looks know them."""
+        rises = (
+            self.per_second(kind, "started", "kinds", text(kind, "name"))
+            for kind in rows(self.facts, "tasks", "kinds")
+        )
+        return sum(rise for rise in rises if rise is not None)
+
     def running(self, worker: str = "") -> list[Mapping[str, Any]]:
         """Tasks that run now, the longest first."""
         found = [

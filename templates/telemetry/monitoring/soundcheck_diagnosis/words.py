@@ -117,7 +117,9 @@ KOREAN: dict[str, str] = {
     "Most belong to {application} (user {user}), the oldest for {time}": (
         "대부분 {application}(사용자 {user})의 것이며 가장 오래된 것은 {time}째입니다"
     ),
-    "{rate} new connections/s in the last {time}": "최근 {time} 동안 초당 새 연결 {rate}개",
+    "{rate} new connections/s in the last {time}, where {runs} tasks/s began": (
+        "최근 {time} 동안 초당 새 연결 {rate}개, 시작된 작업은 초당 {runs}개"
+    ),
     "Web workers younger than a minute: {young} of {all}; CONN_MAX_AGE is {keep}": (
         "시작한 지 1분이 안 된 웹 워커: {all}개 중 {young}개, CONN_MAX_AGE는 {keep}"
     ),
