@@ -31,7 +31,7 @@ _RUNTIME = ("celery_task_runtime_sum", "celery_task_runtime_count")
 _ACTIVE = "celery_worker_tasks_active"
 
 
-def look(look: Look) -> Part:
+def collect(look: Look) -> Part:
     samples: list[Sample] = []
     problems: list[str] = []
 
