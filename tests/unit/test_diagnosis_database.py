@@ -118,6 +118,12 @@ def test_a_database_that_does_not_answer(
     assert SECRET not in str(error.value)
 
 
+def test_an_exporter_that_is_not_deployed_is_not_asked(database: ModuleType) -> None:
+    engine = answering((2, "", "psql: error: refused"))
+    with pytest.raises(look.Unable, match=r"psql: error: refused$"):
+        database.collect(made(container("postgres"), engine=engine, postgres_exporter=None))
+
+
 def test_without_a_container(database: ModuleType) -> None:
     with pytest.raises(look.Unable, match="no container of postgres runs"):
         database.collect(made(container("postgres", pid=0)))

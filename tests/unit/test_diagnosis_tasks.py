@@ -138,6 +138,13 @@ def test_without_an_exporter_the_workers_are_heard() -> None:
     assert len(part.facts["running"]) == 2
 
 
+def test_an_exporter_that_is_not_deployed_is_not_missed() -> None:
+    part = tasks.collect(made(container("celery"), engine=answering(), celery_exporter=None))
+    assert part.problem == ""
+    assert part.facts["kinds"] is None
+    assert len(part.facts["running"]) == 2
+
+
 def test_without_both_it_is_unable() -> None:
     with pytest.raises(look.Unable, match="none of backend, celery, celery-ai runs"):
         tasks.collect(made(container("celery", pid=0)))

@@ -66,6 +66,7 @@ def test_what_an_inventory_sets_arrives() -> None:
         diagnostics_thresholds={"cpu_busy": 70},
         diagnostics_watch_keep="5",
         rabbitmq_prometheus_port="25692",
+        celery_exporter_enabled=False,
     )
     assert found["locale"] == "ko"
     assert (found["database"]["kind"], found["database"]["host"]) == ("external", "db.example.com")
@@ -74,6 +75,8 @@ def test_what_an_inventory_sets_arrives() -> None:
     assert found["thresholds"] == {"cpu_busy": 70}
     assert found["watch"]["keep"] == 5
     assert found["broker"]["port"] == 25692
+    assert found["celery_exporter"] is None
+    assert found["postgres_exporter"] == {"service": "postgres-exporter", "port": 9187}
 
 
 def test_no_secret_is_among_it() -> None:

@@ -169,6 +169,8 @@ def _output(look: Look, answer: Answer, what: str) -> str:
 
 def _exporter(look: Look) -> list[Sample]:
     exporter = look.config["postgres_exporter"]
+    if exporter is None:
+        raise Unable("no exporter of the database is deployed")
     container = look.first(exporter["service"])
     address = next(iter(container.addresses.values()), "")
     if not address:
