@@ -11,7 +11,10 @@ SHELL_SCRIPTS := .ci/run tools/make_venv images/rabbitmq/docker-entrypoint.sh te
 # Tools find each other, and Ansible the collections, through PATH. Nothing may wait for an answer from a terminal.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# Tests leave no bytecode in folders whose content is hashed.
 export PYTHONDONTWRITEBYTECODE := 1
+# Deploys read the project's plugins at every run: compiled once.
+deploy verify bench: export PYTHONDONTWRITEBYTECODE :=
 # Its frames break the lines of what runs inside.
 export MOLECULE_COMMAND_BORDERS := false
 # Certificates of a TLS-intercepting proxy, for image builds; the inventories default to those of this machine.

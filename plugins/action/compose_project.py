@@ -1,10 +1,11 @@
 """Render the files of a compose project on the controller and hand them to the module in one round trip.
 
-Arguments beyond the module's: `templates` (folder of the templates on the controller); `files` entries may
-name a `template` below it instead of `content` (rendered where its name ends in `.j2`, else taken as it is),
-a list `services` whose containers must be recreated when the content changes, and `secret: true`. Compose
-itself does not see a change inside a mounted file, so the plugin gives the compose template a variable
-`config_digest`: service name -> hash of its files, for a label.
+Arguments beyond the module's: `templates` (folder of the templates on the controller); `variables` that
+these see over those of the host; `files` entries may name a `template` below it instead of `content`
+(rendered where its name ends in `.j2`, else taken as it is), a list `services` whose containers must be
+recreated when the content changes, and `secret: true`. Compose itself does not see a change inside a
+mounted file, so the plugin gives the compose template a variable `config_digest`: service name -> hash of
+its files, for a label.
 """
 
 from __future__ import annotations
@@ -26,13 +27,12 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        templates = arguments.pop("templates", "")
+        templates, more = arguments.pop("templates", ""), arguments.pop("variables", {})
         if arguments.get("release"):
             arguments.pop("files", None)
         else:
-            arguments.update(
-                self._rendered(arguments, templates, dict(task_vars or {}, ansible_managed=MANAGED))
-            )
+            variables = {**(task_vars or {}), **more, "ansible_managed": MANAGED}
+            arguments.update(self._rendered(arguments, templates, variables))
         result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
         if not self._task.no_log:
             # Ansible prints nothing of a changed task; whoever waits for a deploy wants to see what it did.

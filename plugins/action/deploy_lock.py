@@ -6,6 +6,7 @@ lock is broken, come from deploy_lock_path and deploy_lock_break. preflight take
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,11 @@ class ActionModule(ActionBase):
         variables = dict(task_vars or {})
         actor = str(self._value(variables, "deploy_timeline_actor"))
         arguments = {
-            "state": self._task.args["state"],
-            "path": self._value(variables, "deploy_lock_path") or PATH,
+            "path": str(self._value(variables, "deploy_lock_path") or PATH),
             "lock": asdict(this_run(str(self._task.args.get("what", "")), actor=actor)),
         }
-        if arguments["state"] == "absent":
-            return {**result, **self._execute_module(module_args=arguments, task_vars=task_vars)}
+        if self._task.args["state"] == "absent":
+            return {**result, **self._give_back(arguments, self._interpreter(variables))}
 
         def ask(**more: Any) -> Outcome:
             answer = self._execute_module(module_args={**arguments, **more}, task_vars=task_vars)
@@ -55,6 +55,26 @@ class ActionModule(ActionBase):
         if outcome.found:
             self._display.warning(taken_over(outcome.found, broken=force))
         return {**result, "changed": False}
+
+    def _give_back(self, arguments: dict[str, Any], interpreter: str) -> dict[str, Any]:
+        """Remove this run's own lock, by the file's source alone: a module takes twenty times as long.
+
+        A host whose Python is not known yet has been asked nothing, so it has no lock of this run.
+        """
+        if interpreter:
+            source = Path(_MODULE_UTILS, "deploy_lock.py").read_text(encoding="utf-8")
+            program = f"{source}\ngive_back({arguments['path']!r}, lock_of({arguments['lock']!r}))\n"
+            done = self._low_level_execute_command(f"{shlex.quote(interpreter)} -", in_data=program.encode())
+            if done["rc"] != 0:
+                reason = (done["stderr"] or done["stdout"]).strip().splitlines()[-1:]
+                raise AnsibleActionFail(f"{arguments['path']}: the lock of this host: {' '.join(reason)}")
+        return {"changed": False}
+
+    def _interpreter(self, variables: dict[str, Any]) -> str:
+        """The Python of this host that Ansible uses."""
+        chosen = str(self._value(variables, "ansible_python_interpreter"))
+        found = str(variables.get("ansible_facts", {}).get("discovered_interpreter_python", ""))
+        return found if not chosen or chosen.startswith("auto") else chosen
 
     def _value(self, variables: dict[str, Any], name: str) -> Any:
         return self._templar.template(variables[name]) if name in variables else ""

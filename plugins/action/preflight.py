@@ -2,7 +2,9 @@
 
 Templates the inventory's variables on the controller, checks them against the argument specs of every role
 and the rules in module_utils/preflight_*.py, and asks the host once (host_survey), which also takes the
-host's lock for this run; the playbooks give it back. Returns the survey.
+host's lock for this run; the playbooks give it back. Returns the survey with the `connections` that the
+settings can open at most, under `sizing: auto` what `sizing` works out for the host, and `catalogue`, the
+entries of panels and alerts, which take long to work out and are asked for again by the tasks that follow.
 
 Arguments: `purpose`, the words that others are told who find the host locked; `survey`, the result of an
 earlier call in this run. It is returned as it is when the earlier deploy steps changed nothing that it tells
@@ -58,13 +60,16 @@ from ansible.module_utils.preflight_variables import (  # noqa: E402
     value_problems,
 )
 from ansible.module_utils.preflight_vault import unencrypted  # noqa: E402
+from ansible.module_utils.sizing import TooSmall, plan, summary  # noqa: E402
+from ansible.module_utils.sizing_connections import connection_budget  # noqa: E402
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 COLLECTORS = {"grafana_agent", "alloy", "prometheus_agent"}
 # Worked out by roles, no options of them: a bad catalogue of panels and alerts fails in its entries.
+CATALOGUE = "metric_catalogue_entries"
 DERIVED = (
     *("container_images_refs", "container_images_versions", "container_images_wanted"),
-    "metric_catalogue_entries",
+    CATALOGUE,
 )
 # Ansible's own: the hosts of the inventory, whatever --limit says.
 INVENTORY = "groups"
@@ -102,13 +107,34 @@ class ActionModule(ActionBase):
             found += self._locked(lock, outcome_of(survey["lock"]), task_vars)
         images = list(wanted(settings).values())
         survey["images_missing"] = [image for image in images if image not in survey["images_present"]]
+        if CATALOGUE in settings:
+            # Too long for those who look with -v at what a host has.
+            survey |= {"catalogue": settings[CATALOGUE], "_ansible_verbose_override": True}
 
+        if settings.get("sizing") == "auto":
+            found += self._sized(settings, survey, variables)
         found = without_repetition([*found, *problems(settings, survey)])
         if found:
             return {**result, "failed": True, "msg": message(found, masked_secrets(settings))}
         for warning in warnings(settings, survey):
             self._display.warning(str(warning))
-        return {**result, **survey, "changed": False}
+        return {**result, **survey, "connections": connection_budget(settings), "changed": False}
+
+    def _sized(
+        self, settings: dict[str, Any], survey: dict[str, Any], variables: dict[str, Any]
+    ) -> list[Problem]:
+        """Work out what the inventory leaves to this host; the survey takes it to the templates."""
+        # Without the defaults of roles, and with -e.
+        explicit = set(variables["hostvars"][variables["inventory_hostname"]])
+        host = {"memory": survey["memory"]["total"], "cores": survey["cpus"]}
+        try:
+            survey["sizing"] = plan(host, settings, explicit)
+        except TooSmall as error:
+            return [error.problem()]
+        settings.update(survey["sizing"])
+        if self._task.check_mode or self._task.diff:
+            self._display.display(f"{variables['inventory_hostname']}: {summary(host, survey['sizing'])}")
+        return []
 
     def _locked(
         self, lock: dict[str, Any], first: Outcome, task_vars: dict[str, Any] | None
@@ -116,7 +142,7 @@ class ActionModule(ActionBase):
         """Refuse while another run has the host; say so when its lock was taken over."""
 
         def replace(stale: Lock) -> Outcome:
-            arguments = {**lock, "state": "present", "replaced": asdict(stale)}
+            arguments = {**lock, "replaced": asdict(stale)}
             answer = self._execute_module(
                 module_name="deploy_lock", module_args=arguments, task_vars=task_vars
             )

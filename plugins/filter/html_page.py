@@ -6,15 +6,23 @@ Ansible's own templating ignores autoescape, and much of a report is what a back
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import jinja2
+
+# What the pages share.
+PARTS = Path(__file__).resolve().parents[2] / "templates" / "report"
 
 
 def html_page(template: str, **variables: Any) -> str:
     """The page that the text of a template makes of the variables; a name that is missing is an error."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(PARTS),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["utc"] = _utc
     return environment.from_string(str(template)).render(variables) + "\n"

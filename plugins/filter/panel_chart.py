@@ -18,6 +18,8 @@ WIDTH, HEIGHT, SPARK_HEIGHT, ROW_HEIGHT = 360, 190, 90, 34  # points; a phone sh
 COLOURS = 6
 DASHES = ("solid", (0, (4, 2)))
 _TIME_STEPS = (60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800)
+# What happened at a moment, as a line from top to bottom: colour and dashes.
+MARKS = {"deploy": ("ink", (1, 2)), "bundle": ("bad", (4, 2))}
 # Beyond these a threshold would press the values flat; the page names it all the same.
 _FARTHEST_THRESHOLD = 3
 _LABEL_LENGTH = 46
@@ -100,6 +102,9 @@ def _draw_lines(figure: Any, view: Mapping[str, Any], height: int) -> None:
         if low <= step["value"] <= high:
             colour = _colour(step["level"])
             axes.axhline(step["value"], color=colour, linewidth=1.2, dashes=(6, 3), zorder=1.5)
+    for mark in view.get("marks", ()):
+        colour, dashes = MARKS[mark["kind"]]
+        axes.axvline(mark["at"], color=_colour(colour), linewidth=1.2, dashes=dashes, zorder=1.6)
     if view["kind"] != "stat":
         figure.text(0, 1, unit, va="top", parse_math=False, color=_colour("ink"))
     axes.set_ylim(low, high)

@@ -18,6 +18,7 @@ from ansible.module_utils.compose_files import (
     RecordedService,
     RecordedState,
     WantedFile,
+    configuration_digest,
     diff_entry,
     differs,
     problems_in_paths,
@@ -88,7 +89,7 @@ class Deploy:
             return self.result(changed=True, diff=diff, pending=[])
 
         before = self.engine.containers()
-        hashes = self.timed("validate", self.validate, bool(changes))
+        hashes = self.timed("validate", self.hashes, changes)
         pending = pending_services(hashes, self.recorded_hashes(), before)
         surplus = [entry for entry in before if entry.service in orphans(hashes, before)]
         reload = self.refuse_and_foresee(pending, before, changes)
@@ -96,7 +97,7 @@ class Deploy:
         changed = bool(changes or stale or pending or surplus or reload or self.actions)
         if self.check_mode or not (changed or self.unrecorded):
             if not self.check_mode:
-                self.timed("wait", self.settle)
+                self.record(hashes, self.timed("wait", self.settle, before))
             return self.result(changed=changed, diff=diff, pending=pending)
 
         rollout = self.rollout() if self.wanted.plan else None
@@ -141,6 +142,16 @@ class Deploy:
         kept = {entry.path for entry in self.wanted.files}
         stale = [path for path in self.recorded.files if path not in kept]
         return [(entry, found) for entry, found in pairs if differs(entry, found)], stale
+
+    def hashes(self, changes: Changes) -> dict[str, str]:
+        """The config hash of each service: the recorded one, unless Compose may say something else now."""
+        if not changes and self.recorded.configuration == self.configuration:
+            return {name: entry.wanted for name, entry in self.recorded.services.items()}
+        return self.validate(bool(changes))
+
+    @property
+    def configuration(self) -> str:
+        return configuration_digest(self.wanted.files, self.engine.compose_file)
 
     def validate(self, differing: bool) -> dict[str, str]:
         """Write everything to a staging folder, check it there, return the config hash of each service.
@@ -189,7 +200,7 @@ class Deploy:
             )
         folder = plan.proxy_files + "/"
         return any(entry.path.startswith(folder) for entry, _found in changes) or (
-            plan.web not in pending and self.rollout().unnamed()
+            plan.web not in pending and plan.unnamed(before)
         )
 
     def ensure_networks(self) -> None:
@@ -271,15 +282,17 @@ class Deploy:
                 raise JobFailed("\n".join([f"{headline};", *lines[-JOB_LINES:]]))
             self.actions.append(f"ran job {job}")
 
-    def settle(self) -> list[Container]:
-        return self.engine.wait(self.engine.containers, self.wanted.timeout)
+    def settle(self, known: list[Container] | None = None) -> list[Container]:
+        """Wait until all is well. `known`: the containers as they were asked for just now."""
+        return self.engine.wait(self.engine.containers, self.wanted.timeout, known)
 
     # --- record -------------------------------------------------------------------------------------
 
     def record(self, hashes: dict[str, str], containers: Sequence[Container]) -> None:
         running = {container.service: container.config_hash for container in containers}
         services = {name: RecordedService(hashes[name], running.get(name, "")) for name in sorted(hashes)}
-        state = RecordedState(tuple(sorted(entry.path for entry in self.wanted.files)), services)
+        paths = tuple(sorted(entry.path for entry in self.wanted.files))
+        state = RecordedState(paths, services, self.configuration)
         if state != self.recorded:
             write_state(self.directory, state)
 

@@ -79,12 +79,18 @@ class Engine:
             self.docker("stop", *identities)
             self.docker("rm", "--force", "--volumes", *identities)
 
-    def wait(self, ask: Callable[[], list[Container]], timeout: float) -> list[Container]:
-        """Poll until every container is up; one that failed twice in a row ends the wait."""
+    def wait(
+        self, ask: Callable[[], list[Container]], timeout: float, known: list[Container] | None = None
+    ) -> list[Container]:
+        """Poll until every container is up; one that failed twice in a row ends the wait.
+
+        `known`: what `ask` answered just now, instead of the first question.
+        """
         deadline = time.monotonic() + timeout
         failed_before: set[str] = set()
         while True:
-            containers = [self.asked(entry) for entry in ask()]
+            containers = [self.asked(entry) for entry in (ask() if known is None else known)]
+            known = None
             verdicts = {entry.identity: verdict(entry, age(entry)) for entry in containers}
             failed = {identity for identity, word in verdicts.items() if word == "failed"}
             if all(word == "up" for word in verdicts.values()):

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -108,6 +109,12 @@ def write(path: str, wanted: WantedFile) -> None:
         raise
 
 
+def configuration_digest(files: Sequence[WantedFile], compose_file: str) -> str:
+    """Of what Compose reads to work out its services: from the same text it works out the same."""
+    read_by_compose = sorted(entry.sha256 for entry in files if entry.path in {compose_file, ".env"})
+    return hashlib.sha256("".join(read_by_compose).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class RecordedService:
     """Config hashes of a service after its last successful start.
@@ -126,6 +133,8 @@ class RecordedState:
 
     files: tuple[str, ...] = ()
     services: dict[str, RecordedService] = field(default_factory=dict)
+    configuration: str = ""
+    """`configuration_digest` of the files by which it started them."""
 
 
 def read_state(directory: str) -> RecordedState:
@@ -134,7 +143,7 @@ def read_state(directory: str) -> RecordedState:
         with open(os.path.join(directory, STATE), encoding="utf-8") as stream:
             record = json.load(stream)
         services = {name: RecordedService(**hashes) for name, hashes in record["services"].items()}
-        return RecordedState(tuple(record["files"]), services)
+        return RecordedState(tuple(record["files"]), services, record.get("configuration", ""))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return RecordedState()
 

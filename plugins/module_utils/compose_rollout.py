@@ -56,6 +56,11 @@ class Plan:
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         return cls(**{**values, **lists})
 
+    def unnamed(self, containers: Sequence[Container]) -> bool:
+        """Whether somebody recreated the web container by hand, so that the proxy does not know it."""
+        web = [entry for entry in containers if entry.service == self.web]
+        return bool(web) and not any(entry.name in self.slots for entry in web)
+
 
 def restarts(plan: Plan, pending: Collection[str], containers: Sequence[Container]) -> list[str]:
     """Kept services that run now and would be replaced; one that does not run is only started."""
@@ -84,8 +89,8 @@ class Rollout:
         retired: list[Container] = []
         if plan.web in pending:
             retired = self.replace_web()
-        elif self.unnamed():
-            self.take_name(self.web()[-1])
+        elif plan.unnamed(web := self.web()):
+            self.take_name(web[-1])
         if plan.proxy in pending:
             if not self.engine.containers([plan.proxy]):
                 # Whoever comes now comes to a web container directly, whose port the proxy may need.
@@ -165,11 +170,6 @@ class Rollout:
     def web(self) -> list[Container]:
         """Web containers, the newest last."""
         return sorted(self.engine.containers([self.plan.web]), key=lambda entry: entry.started_at)
-
-    def unnamed(self) -> bool:
-        """Whether somebody recreated the web container by hand, so that the proxy does not know it."""
-        web = self.web()
-        return bool(web) and not any(entry.name in self.plan.slots for entry in web)
 
     def take_name(self, container: Container) -> None:
         taken = {entry.name for entry in self.web()}

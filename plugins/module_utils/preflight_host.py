@@ -58,6 +58,8 @@ def memory(settings: Settings, survey: Survey) -> Iterator[Problem]:
     """The limits together must fit, or the kernel's OOM killer chooses who dies."""
     sizes = limits(settings)
     total = survey.get("memory", {}).get("total", 0)
+    if settings.get("sizing") == "auto" and "sizing" not in survey:
+        return  # The refusal of `auto` itself says more.
     if sum(sizes.values()) > total:
         largest = sorted(sizes.items(), key=lambda entry: -entry[1])
         parts = ", ".join(f"{name} {readable(size)}" for name, size in largest)

@@ -13,6 +13,7 @@ from ansible.module_utils import (
     preflight_images,
     preflight_proxy,
     preflight_settings,
+    preflight_sizing,
 )
 from ansible.module_utils.preflight_values import Problem, Settings, Survey, seconds
 
@@ -20,7 +21,7 @@ from ansible.module_utils.preflight_values import Problem, Settings, Survey, sec
 def problems(settings: Settings, survey: Survey) -> list[Problem]:
     """Every reason not to deploy, in the order an operator meets them."""
     modules = (
-        *(preflight_settings, preflight_formats, preflight_proxy),
+        *(preflight_settings, preflight_sizing, preflight_formats, preflight_proxy),
         *(preflight_grafana, preflight_contacts, preflight_diagnostics),
     )
     of_settings = [check for module in modules for check in module.CHECKS]
@@ -36,6 +37,8 @@ def warnings(settings: Settings, survey: Survey) -> list[Problem]:
         *preflight_images.reported_end_of_life(settings, survey),
         *preflight_proxy.resting_on_others(settings),
         *preflight_host.second_web(settings, survey),
+        *(warning for check in preflight_sizing.WARNINGS for warning in check(settings)),
+        *preflight_sizing.waste(settings, survey),
         *data_points(settings),
         *preflight_contacts.unreached(settings),
     ]

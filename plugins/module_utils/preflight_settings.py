@@ -20,13 +20,24 @@ from ansible.module_utils.preflight_values import (
 )
 
 # Services of the app project that are not workers: a worker of the same name would replace one.
-RESERVED = {"backend", "celery-beat", "rabbitmq", "postgres", "flower", "check", "migrate", "proxy"}
+RESERVED = {
+    "backend",
+    "celery-beat",
+    "rabbitmq",
+    "postgres",
+    "flower",
+    "check",
+    "statements",
+    "migrate",
+    "proxy",
+}
 # Pools that end a task at its time limit.
 LIMITING_POOLS = {"prefork", "gevent"}
 # RabbitMQ's consumer_timeout, unless its configuration says otherwise.
 UNACKNOWLEDGED_SECONDS = 1800
 AT_LEAST_ONE = (
     "app_stack_backend_workers",
+    "app_stack_backend_threads",
     "app_stack_backend_max_requests",
     "app_stack_log_max_file",
     "app_stack_proxy_try_seconds",
@@ -115,11 +126,13 @@ def sizes(settings: Settings) -> Iterator[Problem]:
     values = {
         name: value
         for name, value in settings.items()
-        if name.endswith(("_memory", "_memory_reservation", "preflight_memory_reserve", "_disk_minimum"))
+        if name.endswith(
+            ("_memory", "_memory_reservation", "_memory_reserve", "_disk_minimum", "_shared_buffers")
+        )
     }
     for variable in ("app_stack_workers", "app_stack_extra_services"):
         for index, entry in enumerate(dicts(settings.get(variable))):
-            if "memory" in entry:
+            if entry.get("memory") is not None:
                 values[f"{variable}[{index}].memory"] = entry["memory"]
     for variable, value in values.items():
         if memory_bytes(value) is None:

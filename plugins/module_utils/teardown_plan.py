@@ -22,7 +22,7 @@ class Folder:
 
 @dataclass(frozen=True)
 class Found:
-    """The engine's objects as `docker inspect` shows them, image references, and the projects' folders."""
+    """The engine's objects as `docker inspect` shows them, image references, timers and folders."""
 
     containers: Sequence[Mapping[str, Any]] = ()
     networks: Sequence[Mapping[str, Any]] = ()
@@ -30,6 +30,8 @@ class Found:
     images: Mapping[str, str] = field(default_factory=dict)
     """Reference to the id of the image."""
     folders: Sequence[Folder] = ()
+    units: Sequence[str] = ()
+    """Timers of systemd that Soundcheck started."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Asked:
 class Plan:
     """Names (of containers: ids) to remove, in the order of the fields, and a sentence for all that stays."""
 
+    units: list[str] = field(default_factory=list)
     containers: dict[str, str] = field(default_factory=dict)
     """Id to name."""
     networks: list[str] = field(default_factory=list)
@@ -57,6 +60,7 @@ class Plan:
     def sentences(self) -> list[str]:
         """What goes, one line for each kind."""
         kinds = (
+            ("timer", self.units),
             ("container", sorted(self.containers.values())),
             ("network", self.networks),
             ("volume with its data", self.volumes),
@@ -67,7 +71,7 @@ class Plan:
 
 
 def plan(found: Found, asked: Asked) -> Plan:
-    result = Plan()
+    result = Plan(units=list(found.units))
     strangers: set[str] = set()
     for container in found.containers:
         labels = container.get("Config", {}).get("Labels") or {}

@@ -3,16 +3,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: deploy_lock
-short_description: Take or give back the lock of this host, which lets one deploy at a time change it
+short_description: Take the lock of this host, which lets one deploy at a time change it
 description:
-  - Meant to be called through the action plugin of the same name, which knows the run on the controller.
+  - Meant to be called through the action plugin of the same name, which knows the run on the controller, and
+    gives the lock back by itself.
   - Reports no change - a lock is a note of the run, no state of the server.
 options:
-  state:
-    description: C(present) takes the lock, C(absent) gives back this run's own and leaves another's alone.
-    type: str
-    choices: [present, absent]
-    required: true
   path:
     description: File of the lock.
     type: path
@@ -34,28 +30,28 @@ author: Soundcheck
 """
 
 EXAMPLES = r"""
-- name: Give the lock back
+- name: Take the lock
   deploy_lock:
-    state: absent
+    state: present
+    what: maintenance
 """
 
 RETURN = r"""
 lock:
   description: Whether the lock was C(taken), and the lock of another run that was C(found).
   type: dict
-  returned: with C(state=present)
+  returned: always
 """
 
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deploy_lock import give_back, lock_of, take
+from ansible.module_utils.deploy_lock import lock_of, take
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "required": True},
             "path": {"type": "path", "required": True},
             "lock": {"type": "dict", "required": True},
             "replaced": {"type": "dict"},
@@ -65,9 +61,6 @@ def main() -> None:
     parameters = module.params
     mine = lock_of(parameters["lock"])
     try:
-        if parameters["state"] == "absent":
-            give_back(parameters["path"], mine)
-            module.exit_json(changed=False)
         replaced = lock_of(parameters["replaced"]) if parameters["replaced"] else None
         outcome = take(parameters["path"], mine, replaced=replaced, force=parameters["force"])
     except OSError as error:

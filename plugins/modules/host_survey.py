@@ -114,6 +114,12 @@ lock:
   returned: when O(lock) is given
 networks: {description: Names of the engine's networks., type: list, elements: str, returned: always}
 systemd: {description: Whether systemd runs this host., type: bool, returned: always}
+watch_timer:
+  description: >-
+    How the timer of the watch stands: whether its units are C(linked), from which C(directory), C(enabled),
+    C(active) and C(stale), known to systemd with an older text. None without systemd.
+  type: dict
+  returned: always
 time: {description: The host's clock in seconds since 1970., type: int, returned: always}
 probes:
   description: C(url), C(reachable) and C(error) of every address asked.
@@ -141,6 +147,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deploy_lock import lock_of, take
 from ansible.module_utils.survey_parse import listeners, meminfo, os_release, registry_of
 from ansible.module_utils.survey_probe import probe, resolve
+from ansible.module_utils.watch_units import RUNNING, timer_state
 
 DEFAULT_DATA_ROOT = "/var/lib/docker"
 
@@ -280,7 +287,8 @@ def main() -> None:
         images_present=found["images_present"],
         projects=found["projects"],
         networks=found["networks"],
-        systemd=os.path.isdir("/run/systemd/system"),
+        systemd=os.path.isdir(RUNNING),
+        watch_timer=timer_state(),
         time=int(time.time()),
         probes=probe(addresses(parameters, missing, docker), docker["proxies"], parameters["probe_timeout"]),
         resolved={name: resolve(name) for name in parameters["names"]},

@@ -19,6 +19,11 @@ options:
       name: {description: Name of the project., type: str, required: true}
       directory: {description: Its directory on the host., type: path, required: true}
       compose_file: {description: Name of its compose file., type: str, required: true}
+  diagnosis:
+    description:
+      - Folder of what the diagnosis keeps. It goes, and with it the timer of the watch, which would fill it
+        again.
+    type: path
   volumes:
     description: Remove the projects' data volumes, too.
     type: bool
@@ -69,6 +74,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.compose_files import STATE
 from ansible.module_utils.teardown_plan import Asked, Folder, Found, Plan, plan
+from ansible.module_utils.watch_units import TIMER, disable, timer_state
 
 MARK = "Managed by Soundcheck"
 # `/` and what stands directly in it is nobody's project.
@@ -101,10 +107,16 @@ class Teardown:
 
     def found(self) -> Found:
         folders = [folder(project) for project in self.module.params["projects"]]
+        units: list[str] = []
+        if diagnosis := self.module.params["diagnosis"]:
+            folders.append(state_folder(diagnosis))
+            timer = timer_state()
+            units = [TIMER] if timer and (timer["linked"] or timer["active"]) else []
         if not self.module.get_bin_path("docker"):
-            return Found(folders=folders)
+            return Found(units=units, folders=folders)
         images = self.docker("image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")
         return Found(
+            units=units,
             containers=self.inspected("container", self.docker("ps", "-aq", "--no-trunc").split()),
             networks=self.inspected("network", self.docker("network", "ls", "-q", "--no-trunc").split()),
             volumes=self.inspected("volume", self.docker("volume", "ls", "-q").split()),
@@ -113,6 +125,8 @@ class Teardown:
         )
 
     def remove(self, wanted: Plan) -> None:
+        if wanted.units:
+            disable()
         containers = list(wanted.containers)
         if containers:
             self.docker("stop", "-t", str(self.module.params["stop_timeout"]), *containers)
@@ -137,8 +151,18 @@ def folder(project: dict[str, str]) -> Folder:
             marked = marked or MARK in stream.read(1000)
     except OSError:
         pass
+    return Folder(path, os.path.isdir(path), marked and removable(path))
+
+
+def state_folder(path: str) -> Folder:
+    """What lies there no other program writes."""
+    normal = os.path.normpath(path)
+    return Folder(normal, os.path.isdir(normal), removable(normal))
+
+
+def removable(path: str) -> bool:
     deep = len([part for part in path.split("/") if part]) >= LEAST_DEPTH
-    return Folder(path, os.path.isdir(path), marked and deep and not os.path.islink(path))
+    return deep and not os.path.islink(path)
 
 
 def main() -> None:
@@ -154,6 +178,7 @@ def main() -> None:
                     "compose_file": {"type": "str", "required": True},
                 },
             },
+            "diagnosis": {"type": "path"},
             "volumes": {"type": "bool", "default": False},
             "images": {"type": "bool", "default": False},
             "image_prefix": {"type": "str", "default": "soundcheck/"},
@@ -173,7 +198,7 @@ def main() -> None:
         try:
             teardown.remove(wanted)
         except OSError as error:
-            module.fail_json(msg=f"{error.filename}: {error.strerror}", actions=[], kept=wanted.kept)
+            module.fail_json(msg=str(error), actions=[], kept=wanted.kept)
     module.exit_json(changed=bool(wanted.sentences()), actions=wanted.sentences(), kept=wanted.kept)
 
 

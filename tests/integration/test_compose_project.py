@@ -244,6 +244,15 @@ def test_container_that_crashes_is_named_with_its_last_lines(project: Project) -
     assert "cannot reach the moon" in result.message
 
 
+def test_failed_start_is_tried_again_though_its_files_are_there(project: Project) -> None:
+    project.deploy()
+    assert project.deploy(web_command="sh -c 'exit 3'").status != 0
+
+    again = project.deploy(web_command="sh -c 'exit 3'")
+
+    assert again.status != 0, "the record of the start before holds for other files"
+
+
 def test_failed_start_is_repaired_by_the_next_deploy(project: Project) -> None:
     assert project.deploy(web_command="sh -c 'exit 3'").status != 0
 

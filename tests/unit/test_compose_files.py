@@ -71,8 +71,30 @@ def test_secret_values_are_those_of_env_lines_and_whole_files() -> None:
     assert values == {"s3cret-1", "s3cret-2"}
 
 
+@pytest.mark.parametrize(
+    ("changed", "same"),
+    [
+        (WantedFile("compose.yml", "services: {a: {}, b: {}}"), False),
+        (WantedFile(".env", "TAG=2"), False),
+        (WantedFile("web.conf", "port 81"), True),
+        (WantedFile("compose.yml", "services: {a: {}}", mode="0600"), True),
+    ],
+)
+def test_the_configuration_is_what_compose_reads(changed: WantedFile, same: bool) -> None:
+    deployed = [
+        WantedFile("compose.yml", "services: {a: {}}"),
+        WantedFile(".env", "TAG=1"),
+        WantedFile("web.conf", "port 80"),
+    ]
+    after = [changed if entry.path == changed.path else entry for entry in deployed]
+
+    digests = [files.configuration_digest(entries, "compose.yml") for entries in (deployed, after)]
+
+    assert (digests[0] == digests[1]) is same
+
+
 def test_state_survives_a_round_trip(tmp_path: Path) -> None:
-    state = RecordedState(("a", "b"), {"backend": RecordedService("h1", "h2")})
+    state = RecordedState(("a", "b"), {"backend": RecordedService("h1", "h2")}, "digest")
 
     files.write_state(str(tmp_path), RecordedState())
     files.write_state(str(tmp_path), state)

@@ -176,7 +176,7 @@ def test_charts_of_one_page_share_no_ids() -> None:
 
 
 def test_the_page_defines_every_colour_of_the_charts() -> None:
-    page = (TEMPLATES / "report" / "verification.html.j2").read_text(encoding="utf-8")
+    page = (TEMPLATES / "report" / "page.css.j2").read_text(encoding="utf-8")
     drawn = "".join(
         chart(kind, *(({"n": str(n)}, values([n] * 6)) for n in range(50)), steps=[("green", 1), ("red", 2)])
         for kind in ("timeseries", "stat", "bargauge")

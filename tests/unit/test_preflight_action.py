@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,15 +50,32 @@ PLAY = """---
     - role: preflight
 """
 
+PLAY_THAT_ASKS = """---
+- name: Check
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Know the sources
+      ansible.builtin.import_role: {name: metric_catalogue, rolespec_validate: false}
+    - name: Refuse what cannot work
+      ansible.builtin.import_role: {name: preflight, rolespec_validate: false}
+    - name: Ask, when nothing can be worked out any more
+      ansible.builtin.debug:
+        msg: >-
+          asked: {{ (metric_catalogue_entries.alerts | rejectattr('guide', 'ne', 'G3.1') | first).title }},
+          worked out before
+      vars: {metric_catalogue_sources: {}}
+"""
 
-def deploy(folder: Path, *options: str, **changes: Any) -> str:
+
+def deploy(folder: Path, *options: str, play: str = PLAY, **changes: Any) -> str:
     """Run the role against this machine; the inventory's values as changed, None leaves one out."""
     options = options or ("--check",)
     variables = {name: value for name, value in {**INVENTORY, **changes}.items() if value is not None}
     (folder / "group_vars").mkdir(exist_ok=True)
     (folder / "group_vars" / "all.yml").write_text(json.dumps(variables), encoding="utf-8")
     (folder / "hosts").write_text("server\n", encoding="utf-8")
-    (folder / "play.yml").write_text(PLAY, encoding="utf-8")
+    (folder / "play.yml").write_text(play, encoding="utf-8")
     done = ansible_playbook("-i", str(folder / "hosts"), str(folder / "play.yml"), *options)
     return done.stdout + done.stderr
 
@@ -67,6 +85,13 @@ def test_nothing_is_validated_before_preflight() -> None:
     metas = [yaml.safe_load(path.read_text("utf-8")) for path in ROOT.glob("roles/*/meta/main.yml")]
 
     assert [meta["galaxy_info"]["role_name"] for meta in metas if meta["dependencies"]] == []
+
+
+def test_the_catalogue_is_worked_out_once_and_handed_on(tmp_path: Path) -> None:
+    """Whoever asks for the entries afterwards gets those of preflight, whatever they are made of by then."""
+    output = deploy(tmp_path, play=PLAY_THAT_ASKS, preflight_production=False)
+
+    assert "asked: Backend CPU High, worked out before" in output, output
 
 
 def test_all_problems_come_in_one_message(tmp_path: Path) -> None:
@@ -194,6 +219,39 @@ def test_bad_panels_and_alerts_are_refused(tmp_path: Path, setting: dict[str, An
     assert "1 problem, nothing was changed:" in output, output
     assert expected in output
     assert "changed=0" in output
+
+
+def test_an_unknown_sizing_is_refused(tmp_path: Path) -> None:
+    output = deploy(tmp_path, sizing="magic")
+    assert "1. sizing: `magic` is unknown; set it to one of manual, auto" in output, output
+
+
+def test_auto_shows_its_plan_and_keeps_to_what_the_inventory_states(tmp_path: Path) -> None:
+    """On this machine, whose memory is what it is."""
+    output = deploy(
+        tmp_path,
+        sizing="auto",
+        app_stack_beat_memory="97M",
+        app_stack_workers=[
+            {"name": "celery", "queues": ["default", "ai_queue"]},
+            {"name": "mail", "queues": ["mail"], "memory": "225M", "concurrency": 3},
+        ],
+    )
+    assert re.search(r"server: sizing of [\d.]+ GiB and \d+ cores", output), output
+    assert re.search(r"^  app_stack_backend_memory: \d+M$", output, re.M)
+    assert re.search(r"^  app_stack_workers\[celery\]: \d+M x\d+$", output, re.M)
+    assert "  app_stack_workers[mail]: 225M x3" in output
+    assert "  app_stack_beat_memory" not in output
+    assert "changed=0" in output
+
+
+def test_auto_refuses_a_server_that_is_too_small(tmp_path: Path) -> None:
+    """Too small for what the inventory states, which counts as well."""
+    output = deploy(tmp_path, sizing="auto", app_stack_rabbitmq_memory="4000G")
+
+    assert "1 problem, nothing was changed:" in output, output
+    assert "1. sizing: `auto` needs 40" in output
+    assert "or go without: the worker celery-ai, its queues given to another (512 MiB)" in output
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,16 @@ def test_what_soundcheck_made_goes_and_data_and_images_stay() -> None:
     assert result.sentences()[0] == "container: app-backend-1, app-celery-1, telemetry-alloy-1"
 
 
+def test_the_watch_goes_before_what_it_looks_at() -> None:
+    state = Folder("/var/lib/soundcheck/diagnosis", True, True)
+    result = plan(Found(OWN, folders=[state], units=["soundcheck-watch.timer"]), Asked(PROJECTS))
+    assert result.sentences() == [
+        "timer: soundcheck-watch.timer",
+        "container: app-backend-1, app-celery-1, telemetry-alloy-1",
+        "folder: /var/lib/soundcheck/diagnosis",
+    ]
+
+
 def test_data_and_images_go_when_told() -> None:
     found = Found(OWN, NETWORKS, VOLUMES, IMAGES, FOLDERS)
 
