@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from plugins.filter.diagnosis_config import diagnosis_file, diagnosis_variables, diagnosis_workers
 from tests.render import ROOT, SECRETS, TEMPLATES, Rendering
-from tests.unit.diagnosis_modules import MONITORING, PACKAGE
+from tests.unit.diagnosis_modules import MONITORING, PACKAGE, load_diagnosis
 
 
 def configuration(**settings: Any) -> dict[str, Any]:
@@ -54,6 +55,17 @@ def test_the_guides_values_are_the_default() -> None:
     assert found["database"]["kind"] == "embedded"
     assert found["variables"]["celery"]["memory"] == "app_stack_workers[celery].memory"
     assert found["state"] == "/var/lib/soundcheck/diagnosis"
+
+
+def test_the_argument_spec_knows_the_rules_thresholds() -> None:
+    """Their numbers stand with the rules; the spec repeats names and reasons for whoever reads the role."""
+    specs = yaml.safe_load((ROOT / "roles/diagnostics/meta/argument_specs.yml").read_text(encoding="utf-8"))
+    options = specs["argument_specs"]["main"]["options"]["diagnostics_thresholds"]["options"]
+    thresholds = load_diagnosis("thresholds").THRESHOLDS
+    assert {name: option["description"] for name, option in options.items()} == {
+        name: f"In {each.unit}; {each.default:g} by itself: {each.reason}."
+        for name, each in thresholds.items()
+    }
 
 
 def test_what_an_inventory_sets_arrives() -> None:
