@@ -43,7 +43,7 @@ def serving(page: str, status: int = 200) -> Iterator[tuple[int, list[str]]]:
 
 def test_queues_of_tasks() -> None:
     with serving(PAGE) as (port, asked):
-        part = broker.look(made(broker={"service": "rabbitmq", "port": port, "vhost": "a/b"}))
+        part = broker.collect(made(broker={"service": "rabbitmq", "port": port, "vhost": "a/b"}))
     assert part.facts == [
         {
             "name": "default",
@@ -79,7 +79,7 @@ def test_an_older_broker_counts_less() -> None:
 def test_many_queues_are_bounded() -> None:
     page = "\n".join(f'rabbitmq_detailed_queue_messages_ready{{queue="q{n}"}} {n}' for n in range(60))
     with serving(page) as (port, _):
-        part = broker.look(made(broker={"service": "rabbitmq", "port": port, "vhost": "app"}))
+        part = broker.collect(made(broker={"service": "rabbitmq", "port": port, "vhost": "app"}))
     assert [queue["name"] for queue in part.facts[:2]] == ["q59", "q58"]
     assert len(part.facts) == broker.MOST
     assert part.omitted == ("10 queues with fewer messages",)
@@ -90,7 +90,7 @@ def test_a_broker_that_is_down() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(look.Unable, match=rf"^127.0.0.1:{port}/metrics/detailed: Connection refused$"):
-        broker.look(made(broker={"service": "rabbitmq", "port": port, "vhost": "app"}))
+        broker.collect(made(broker={"service": "rabbitmq", "port": port, "vhost": "app"}))
 
 
 def test_a_page_that_is_none() -> None:

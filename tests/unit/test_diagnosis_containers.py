@@ -40,7 +40,7 @@ def test_a_container_between_two_looks() -> None:
 def test_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
     usage = {7: Usage(cpu_seconds=1.0, memory=5), 8: Usage()}
     monkeypatch.setattr(cgroups.Cgroups, "usage", lambda _, pid: usage[pid])
-    part = containers.look(
+    part = containers.collect(
         made(
             container("celery"),
             container("postgres", 8),
@@ -59,4 +59,4 @@ def test_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_an_engine() -> None:
     with pytest.raises(look.Unable, match="Docker does not answer"):
-        containers.look(made(no_engine="Docker does not answer"))
+        containers.collect(made(no_engine="Docker does not answer"))

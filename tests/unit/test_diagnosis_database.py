@@ -52,7 +52,7 @@ INDEX = {"table": "music_playlogs", "columns": [], "statement": "SELECT slow"}
 
 def test_the_embedded_database_is_asked_in_its_container(database: ModuleType) -> None:
     engine = answering((0, json.dumps(FACTS) + "\n", ""), (0, json.dumps(PLAN), ""))
-    part = database.look(made(container("postgres"), engine=engine, index=INDEX))
+    part = database.collect(made(container("postgres"), engine=engine, index=INDEX))
     assert part.problem == ""
     assert part.facts["advice_reason"] == "plan True"
     assert part.facts["plan"][0]["Plan"]["Filter"] == "(email = '***'::text)"
@@ -70,7 +70,7 @@ def test_the_embedded_database_is_asked_in_its_container(database: ModuleType) -
 def test_an_external_database_is_asked_from_the_app(database: ModuleType) -> None:
     engine = answering((0, json.dumps(FACTS), ""))
     external = {"kind": "external", "service": "postgres", "user": "app", "name": "app", "sslmode": "require"}
-    part = database.look(made(container("backend"), engine=engine, database=external))
+    part = database.collect(made(container("backend"), engine=engine, database=external))
     assert part.facts["max_connections"] == 100
     ((identity, command, environment),) = engine.asked
     assert identity == ID["backend"]
@@ -82,7 +82,7 @@ def test_an_external_database_is_asked_from_the_app(database: ModuleType) -> Non
 
 def test_a_plan_that_does_not_come_is_told(database: ModuleType) -> None:
     engine = answering((0, json.dumps(FACTS), ""), (1, "", "ERROR:  canceling statement\n"))
-    part = database.look(made(container("postgres"), engine=engine, index=INDEX))
+    part = database.collect(made(container("postgres"), engine=engine, index=INDEX))
     assert part.problem == "plan: psql in app-postgres-1: ERROR:  canceling statement"
     assert part.facts["plan"] is None
 
@@ -105,7 +105,7 @@ def test_a_database_that_does_not_answer(
     containers = (container("postgres"), container("postgres-exporter", project="telemetry"))
     with serving(EXPORTED) as (port, _):
         exporter = {"service": "postgres-exporter", "port": port}
-        part = database.look(made(*containers, engine=answering(answer), postgres_exporter=exporter))
+        part = database.collect(made(*containers, engine=answering(answer), postgres_exporter=exporter))
     assert said in part.problem
     assert part.problem.endswith("the exporter's numbers are shown instead: not which queries run")
     assert part.facts["max_connections"] == 100
@@ -113,14 +113,20 @@ def test_a_database_that_does_not_answer(
     assert sum(each["count"] for each in part.facts["connections"]) > 0
 
     with pytest.raises(look.Unable) as error:
-        database.look(made(container("postgres"), engine=answering(answer)))
+        database.collect(made(container("postgres"), engine=answering(answer)))
     assert said in str(error.value)
     assert SECRET not in str(error.value)
 
 
+def test_an_exporter_that_is_not_deployed_is_not_asked(database: ModuleType) -> None:
+    engine = answering((2, "", "psql: error: refused"))
+    with pytest.raises(look.Unable, match=r"psql: error: refused$"):
+        database.collect(made(container("postgres"), engine=engine, postgres_exporter=None))
+
+
 def test_without_a_container(database: ModuleType) -> None:
     with pytest.raises(look.Unable, match="no container of postgres runs"):
-        database.look(made(container("postgres", pid=0)))
+        database.collect(made(container("postgres", pid=0)))
 
 
 def test_redaction_leaves_what_is_no_literal(database: ModuleType) -> None:

@@ -36,7 +36,7 @@ def test_the_newest_come_first(tmp_path: Path) -> None:
         release(tmp_path, number)
     release(tmp_path, 8, result="rolled back", reason=f"no answer with {SECRET}")
     (tmp_path / "current").symlink_to("20261127T000000Z-v7")
-    part = deploys.look(made(releases=str(tmp_path)))
+    part = deploys.collect(made(releases=str(tmp_path)))
     assert [each["version"] for each in part.facts] == ["v8", "v7", "v6", "v5", "v4"]
     assert part.facts[0]["result"] == "rolled back"
     assert part.facts[0]["reason"] == "no answer with ***"
@@ -50,7 +50,7 @@ def test_a_record_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "20261122T000000Z-v2").mkdir()
     (tmp_path / "20261123T000000Z-v3").mkdir()
     (tmp_path / "20261123T000000Z-v3" / "release.json").write_text("{", encoding="utf-8")
-    part = deploys.look(made(releases=str(tmp_path)))
+    part = deploys.collect(made(releases=str(tmp_path)))
     assert [each["version"] for each in part.facts] == ["v1"]
     assert "v2/release.json" in part.problem
     assert "v3/release.json" in part.problem
@@ -58,4 +58,4 @@ def test_a_record_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 def test_without_a_deploy(tmp_path: Path) -> None:
     with pytest.raises(look.Unable, match="No such file or directory"):
-        deploys.look(made(releases=str(tmp_path / "none")))
+        deploys.collect(made(releases=str(tmp_path / "none")))

@@ -99,12 +99,12 @@ def test_how_fast_a_log_grows() -> None:
 
 def test_a_log_that_cannot_be_read_is_told() -> None:
     engine = FakeEngine(logs={ID["backend"]: lines("ERROR a")})
-    part = logs.look(made(container("backend"), container("celery"), engine=engine))
+    part = logs.collect(made(container("backend"), container("celery"), engine=engine))
     assert list(part.facts) == [ID["backend"]]
     assert part.problem == "celery: Docker: GET /containers/x/logs: 404: no such container"
 
 
 def test_what_was_left_out_is_told() -> None:
     engine = FakeEngine(logs={ID["backend"]: lines("a") * logs.LINES})
-    part = logs.look(made(container("backend"), engine=engine))
+    part = logs.collect(made(container("backend"), engine=engine))
     assert part.omitted == ("log of app-backend-1: only its last 1000 lines were read",)

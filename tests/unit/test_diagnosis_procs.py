@@ -76,7 +76,7 @@ def test_processes_of_the_stack_and_strangers(tmp_path: Path, monkeypatch: pytes
             path.write_text(" ".join(fields), encoding="utf-8")
 
     monkeypatch.setattr(procs.time, "sleep", later)
-    part = procs.look(made(container("celery"), container("miner", 99, project="games"), proc=proc))
+    part = procs.collect(made(container("celery"), container("miner", 99, project="games"), proc=proc))
     first, second, third = part.facts["containers"][ID["celery"]]
     assert (first["pid"], second["pid"], third["pid"]) == (8, 7, 23)
     assert second["command"] == "celery --broker x:***@b"
@@ -91,7 +91,7 @@ def test_processes_of_the_stack_and_strangers(tmp_path: Path, monkeypatch: pytes
 
 def test_without_an_engine_all_are_strangers(tmp_path: Path) -> None:
     process(tmp_path, 7, 5, f"0::/docker/{ID['celery']}\n", "celery")
-    part = procs.look(made(proc=tmp_path, no_engine="Docker does not answer"))
+    part = procs.collect(made(proc=tmp_path, no_engine="Docker does not answer"))
     assert part.facts["containers"] == {}
     assert part.problem == "Docker does not answer"
 

@@ -46,7 +46,7 @@ def test_the_kernels_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(server, "KERNEL_LOG", tmp_path / "kmsg")
     (tmp_path / "kmsg").touch()
     monkeypatch.setattr(server, "_records", lambda _: iter(RECORDS))
-    facts = server.look(made(proc=kernel(tmp_path))).facts
+    facts = server.collect(made(proc=kernel(tmp_path))).facts
     # 60 + 20 + 6 + 10 + 4 of a hundred ticks.
     assert (facts["busy_percent"], facts["user_percent"], facts["system_percent"]) == (84.0, 60.0, 20.0)
     assert (facts["iowait_percent"], facts["steal_percent"]) == (10.0, 4.0)

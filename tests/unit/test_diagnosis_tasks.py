@@ -83,7 +83,7 @@ def test_kinds_of_the_exporter() -> None:
 def test_a_whole_look() -> None:
     engine = answering()
     with serving(EXPORTED) as (port, _):
-        part = tasks.look(
+        part = tasks.collect(
             made(
                 container("celery"),
                 container("celery-exporter", project="telemetry"),
@@ -114,7 +114,7 @@ def test_a_whole_look() -> None:
 )
 def test_silent_workers_leave_the_exporters_numbers(engine: FakeEngine, said: str) -> None:
     with serving(EXPORTED) as (port, _):
-        part = tasks.look(
+        part = tasks.collect(
             made(
                 container("celery"),
                 container("celery-exporter", project="telemetry"),
@@ -132,17 +132,24 @@ def test_silent_workers_leave_the_exporters_numbers(engine: FakeEngine, said: st
 
 
 def test_without_an_exporter_the_workers_are_heard() -> None:
-    part = tasks.look(made(container("celery"), engine=answering()))
+    part = tasks.collect(made(container("celery"), engine=answering()))
     assert part.problem == "exporter: no container of celery-exporter runs"
+    assert part.facts["kinds"] is None
+    assert len(part.facts["running"]) == 2
+
+
+def test_an_exporter_that_is_not_deployed_is_not_missed() -> None:
+    part = tasks.collect(made(container("celery"), engine=answering(), celery_exporter=None))
+    assert part.problem == ""
     assert part.facts["kinds"] is None
     assert len(part.facts["running"]) == 2
 
 
 def test_without_both_it_is_unable() -> None:
     with pytest.raises(look.Unable, match="none of backend, celery, celery-ai runs"):
-        tasks.look(made(container("celery", pid=0)))
+        tasks.collect(made(container("celery", pid=0)))
     with pytest.raises(look.Unable, match="Docker does not answer"):
-        tasks.look(made(no_engine="Docker does not answer"))
+        tasks.collect(made(no_engine="Docker does not answer"))
 
 
 def test_it_asks_where_memory_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,12 +168,12 @@ def test_it_asks_where_memory_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_many_tasks_are_bounded() -> None:
     active = [{"id": str(number), "name": "t", "time_start": 0.0} for number in range(60)]
-    part = tasks.look(made(container("celery"), engine=answering({"celery@celery": {"active": active}})))
+    part = tasks.collect(made(container("celery"), engine=answering({"celery@celery": {"active": active}})))
     assert len(part.facts["running"]) == tasks.MOST
     assert part.omitted == ("10 younger running tasks",)
 
 
 def test_an_idle_worker_runs_nothing(tmp_path: Path) -> None:
     idle: dict[str, Sequence[str]] = {"active": [], "reserved": []}
-    part = tasks.look(made(container("celery"), engine=answering({"celery@celery": idle}), proc=tmp_path))
+    part = tasks.collect(made(container("celery"), engine=answering({"celery@celery": idle}), proc=tmp_path))
     assert part.facts["running"] == []

@@ -42,7 +42,7 @@ def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_workers_of_gunicorn(backend: Any) -> None:
-    part = web.look(backend)
+    part = web.collect(backend)
     assert part.problem == ""
     assert [(worker["pid"], worker["busy"]) for worker in part.facts["workers"]] == [(8, True), (9, False)]
     assert part.facts["workers"][0]["age"] == pytest.approx(100 - 1000 / os.sysconf("SC_CLK_TCK"))
@@ -51,14 +51,14 @@ def test_workers_of_gunicorn(backend: Any) -> None:
 
 def test_who_may_not_see_the_sockets_says_so(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web.os, "access", lambda *_: False)
-    part = web.look(backend)
+    part = web.collect(backend)
     assert part.problem == "the workers' sockets cannot be seen: run it as root"
     assert {worker["busy"] for worker in part.facts["workers"]} == {None}
 
 
 def test_without_a_container() -> None:
     with pytest.raises(look.Unable, match="no container of backend runs"):
-        web.look(made(container("backend", pid=0)))
+        web.collect(made(container("backend", pid=0)))
 
 
 def test_connections_of_the_port() -> None:

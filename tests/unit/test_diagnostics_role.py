@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from plugins.filter.diagnosis_config import diagnosis_file, diagnosis_variables, diagnosis_workers
 from tests.render import ROOT, SECRETS, TEMPLATES, Rendering
-from tests.unit.diagnosis_modules import MONITORING, PACKAGE
+from tests.unit.diagnosis_modules import MONITORING, PACKAGE, load_diagnosis
 
 
 def configuration(**settings: Any) -> dict[str, Any]:
@@ -56,6 +57,17 @@ def test_the_guides_values_are_the_default() -> None:
     assert found["state"] == "/var/lib/soundcheck/diagnosis"
 
 
+def test_the_argument_spec_knows_the_rules_thresholds() -> None:
+    """Their numbers stand with the rules; the spec repeats names and reasons for whoever reads the role."""
+    specs = yaml.safe_load((ROOT / "roles/diagnostics/meta/argument_specs.yml").read_text(encoding="utf-8"))
+    options = specs["argument_specs"]["main"]["options"]["diagnostics_thresholds"]["options"]
+    thresholds = load_diagnosis("thresholds").THRESHOLDS
+    assert {name: option["description"] for name, option in options.items()} == {
+        name: f"In {each.unit}; {each.default:g} by itself: {each.reason}."
+        for name, each in thresholds.items()
+    }
+
+
 def test_what_an_inventory_sets_arrives() -> None:
     found = configuration(
         locale="ko",
@@ -66,6 +78,7 @@ def test_what_an_inventory_sets_arrives() -> None:
         diagnostics_thresholds={"cpu_busy": 70},
         diagnostics_watch_keep="5",
         rabbitmq_prometheus_port="25692",
+        celery_exporter_enabled=False,
     )
     assert found["locale"] == "ko"
     assert (found["database"]["kind"], found["database"]["host"]) == ("external", "db.example.com")
@@ -74,6 +87,8 @@ def test_what_an_inventory_sets_arrives() -> None:
     assert found["thresholds"] == {"cpu_busy": 70}
     assert found["watch"]["keep"] == 5
     assert found["broker"]["port"] == 25692
+    assert found["celery_exporter"] is None
+    assert found["postgres_exporter"] == {"service": "postgres-exporter", "port": 9187}
 
 
 def test_no_secret_is_among_it() -> None:

@@ -1,6 +1,8 @@
 #!/bin/sh
 # What burns this server's CPU, why, and which variable remedies it: --help lists the options.
 set -eu
+# What it writes is for root alone.
+umask 077
 
 folder=$(dirname "$(readlink -f "$0")")
 if ! command -v python3 >/dev/null; then

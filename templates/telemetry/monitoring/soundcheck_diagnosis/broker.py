@@ -28,7 +28,7 @@ FIGURES: Mapping[str, tuple[str, ...]] = {
 _OF_CELERY = ("celeryev.", ".pidbox")
 
 
-def look(look: Look) -> Part:
+def collect(look: Look) -> Part:
     broker = look.config["broker"]
     asked = "&".join(f"family={family}" for family in FAMILIES)
     path = f"/metrics/detailed?vhost={quote(broker['vhost'], safe='')}&{asked}"

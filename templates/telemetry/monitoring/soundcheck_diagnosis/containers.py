@@ -10,7 +10,7 @@ from soundcheck_diagnosis.docker_api import Container
 from soundcheck_diagnosis.look import Look, Part
 
 
-def look(look: Look) -> Part:
+def collect(look: Look) -> Part:
     containers = look.containers()
     # A paused one burns nothing, and holds its memory.
     alive = [container for container in containers if container.pid]

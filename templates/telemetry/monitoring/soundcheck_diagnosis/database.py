@@ -51,7 +51,7 @@ _EXPORTED_MAXIMUM = "pg_settings_max_connections"
 _EXPORTED_RESERVED = "pg_settings_superuser_reserved_connections"
 
 
-def look(look: Look) -> Part:
+def collect(look: Look) -> Part:
     external = look.config["database"]["kind"] == "external"
     ask: Ask = _ask_external if external else _ask_embedded
     wanted = look.config["index"]
@@ -169,6 +169,8 @@ def _output(look: Look, answer: Answer, what: str) -> str:
 
 def _exporter(look: Look) -> list[Sample]:
     exporter = look.config["postgres_exporter"]
+    if exporter is None:
+        raise Unable("no exporter of the database is deployed")
     container = look.first(exporter["service"])
     address = next(iter(container.addresses.values()), "")
     if not address:

@@ -14,7 +14,7 @@ NEWEST = 5
 FOLDER_OF_CURRENT = "current"
 
 
-def look(look: Look) -> Part:
+def collect(look: Look) -> Part:
     folder = Path(look.config["releases"])
     try:
         # Names begin with the time of the deploy.

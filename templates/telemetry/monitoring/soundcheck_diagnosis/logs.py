@@ -26,7 +26,7 @@ _CONTINUED = re.compile(r"^(?:\s|$)|^During handling|^The above exception")
 _VARIES = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{12,64}\b|\d+")
 
 
-def look(look: Look) -> Part:
+def collect(look: Look) -> Part:
     """Container id -> its log; in `problem` those that could not be read."""
     found: dict[str, Any] = {}
     unread, omitted = [], []

@@ -94,7 +94,7 @@ def busy(before: Mapping[int, Process], after: Mapping[int, Process], seconds: f
     return found
 
 
-def look(look: Look) -> Part:
+def collect(look: Look) -> Part:
     """The busiest processes of each container, and of the rest of the machine."""
     proc = look.cgroups.proc
     before, begun = snapshot(proc), time.monotonic()

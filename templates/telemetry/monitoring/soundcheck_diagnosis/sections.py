@@ -33,15 +33,15 @@ NOTHING = Part(None)
 Section = Callable[[Look], Part]
 
 SECTIONS: Mapping[str, Section] = {
-    "server": server.look,
-    "containers": containers.look,
-    "processes": procs.look,
-    "logs": logs.look,
-    "tasks": tasks.look,
-    "broker": broker.look,
-    "web": web.look,
-    "database": database.look,
-    "deploys": deploys.look,
+    "server": server.collect,
+    "containers": containers.collect,
+    "processes": procs.collect,
+    "logs": logs.collect,
+    "tasks": tasks.collect,
+    "broker": broker.collect,
+    "web": web.collect,
+    "database": database.collect,
+    "deploys": deploys.collect,
 }
 LISTING_SECONDS = 1.0
 SECONDS = 2.6

@@ -22,7 +22,7 @@ _KILL = re.compile(r"oom-kill:.*?task_memcg=(?P<cgroup>[^,]*),task=(?P<process>.
 _KILLED = re.compile(r"Killed process (?P<pid>\d+) .*?anon-rss:(?P<anon>\d+)kB, file-rss:(?P<file>\d+)kB")
 
 
-def look(look: Look) -> Part:
+def collect(look: Look) -> Part:
     proc = look.cgroups.proc
     before, swapped, begun = _cpu(proc), _pairs(proc / "vmstat"), time.monotonic()
     time.sleep(look.interval)

@@ -17,7 +17,7 @@ LOOKS = 4
 _ESTABLISHED = "01"
 
 
-def look(look: Look) -> Part:
+def collect(look: Look) -> Part:
     configured = look.config["web"]
     containers = list(look.running(configured["service"]))
     if not containers:
