@@ -224,3 +224,21 @@ def test_an_old_python_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         exec(compile(source, "run.py", "exec"), {"__name__": "run", "__file__": "run.py"})
     assert ended.value.code == 2
     assert capsys.readouterr().err == "debug_cpu_spike.sh: expected Python 3.11 or newer, got 3.9\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "user", "raised"),
+    [([], 0, [-5]), (["--json"], 0, [-5]), (["--watch"], 0, []), ([], 1000, [])],
+    ids=["a person's look", "for a machine", "the watch waits", "not root"],
+)
+def test_a_persons_look_comes_first(
+    cli: ModuleType, monkeypatch: pytest.MonkeyPatch, arguments: list[str], user: int, raised: list[int]
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(os, "setpriority", lambda _, __, priority: asked.append(priority))
+    source = (MONITORING / "run.py").read_text(encoding="utf-8")
+    exec(compile(source, "run.py", "exec"), {"__name__": "run", "__file__": str(MONITORING / "run.py")})
+    assert asked == raised

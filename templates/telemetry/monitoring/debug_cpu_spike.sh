@@ -9,6 +9,5 @@ if ! command -v python3 >/dev/null; then
   echo "debug_cpu_spike.sh: python3 is not on this server: apt-get install python3-minimal" >&2
   exit 2
 fi
-# Compiled modules are kept: to compile them each time costs as much as the look itself. That is a third of a second
-# of CPU; much nicer than what burns, it would not get even that within its time.
-exec nice -n 2 python3 -I -S -X pycache_prefix=/var/lib/soundcheck/diagnosis/python "$folder/run.py" "$@"
+# Compiled modules are kept: to compile them each time costs as much as the look itself.
+exec python3 -I -S -X pycache_prefix=/var/lib/soundcheck/diagnosis/python "$folder/run.py" "$@"
