@@ -121,15 +121,15 @@ def _service_name(variable: str, name: object) -> Iterator[Problem]:
         yield Problem(variable, f"`{name}`", remedy)
 
 
+SIZES = (
+    *("_memory", "_memory_reservation", "_memory_reserve", "_shared_buffers"),
+    *("_disk_minimum", "_disk_free_limit"),
+)
+
+
 def sizes(settings: Settings) -> Iterator[Problem]:
     """Every memory limit is a number with a unit."""
-    values = {
-        name: value
-        for name, value in settings.items()
-        if name.endswith(
-            ("_memory", "_memory_reservation", "_memory_reserve", "_disk_minimum", "_shared_buffers")
-        )
-    }
+    values = {name: value for name, value in settings.items() if name.endswith(SIZES)}
     for variable in ("app_stack_workers", "app_stack_extra_services"):
         for index, entry in enumerate(dicts(settings.get(variable))):
             if entry.get("memory") is not None:

@@ -89,6 +89,19 @@ def test_processes_of_the_stack_and_strangers(tmp_path: Path, monkeypatch: pytes
     assert part.problem == ""
 
 
+def test_a_look_leaves_out_its_own_process_in_a_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process(tmp_path, 7, 5, "", "celery worker")
+    process(tmp_path, 8, 900, "", "python -m soundcheck_inspect --workers 2")
+    monkeypatch.setattr(cgroups.Cgroups, "processes", lambda *_: [7, 8])
+    monkeypatch.setattr(procs.time, "sleep", lambda _: None)
+
+    part = procs.collect(made(container("celery"), proc=tmp_path))
+
+    assert [row["pid"] for row in part.facts["containers"][ID["celery"]]] == [7]
+
+
 def test_without_an_engine_all_are_strangers(tmp_path: Path) -> None:
     process(tmp_path, 7, 5, f"0::/docker/{ID['celery']}\n", "celery")
     part = procs.collect(made(proc=tmp_path, no_engine="Docker does not answer"))

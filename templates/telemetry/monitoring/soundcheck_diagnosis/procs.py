@@ -14,6 +14,7 @@ from soundcheck_diagnosis.cgroups import container_ids, unit_of
 from soundcheck_diagnosis.docker_api import Container
 from soundcheck_diagnosis.look import Look, Part
 
+OWN = "soundcheck_inspect"
 TOP = 5
 LONGEST_COMMAND = 200
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -129,13 +130,15 @@ def collect(look: Look) -> Part:
             "rss": process.rss,
         }
 
-    containers = {
-        identity: [
+    def top(processes: list[Process]) -> list[dict[str, Any]]:
+        """Without what this look itself runs in a container: of that there is one."""
+        rows = (
             {**shown(process), "state": process.state, "threads": process.threads}
-            for process in sorted(processes, key=busiest, reverse=True)[:TOP]
-        ]
-        for identity, processes in ours.items()
-    }
+            for process in sorted(processes, key=busiest, reverse=True)[: TOP + 1]
+        )
+        return [row for row in rows if OWN not in row["command"]][:TOP]
+
+    containers = {identity: top(processes) for identity, processes in ours.items()}
     strangers.sort(key=lambda pair: busiest(pair[0]), reverse=True)
     outside = [
         {**shown(process), "user": _user(proc, process.pid), "unit": unit}

@@ -89,10 +89,10 @@ def pressure(texts: Mapping[str, str]) -> dict[str, dict[str, float | None]] | N
 
 
 def disks(mounts: str) -> list[dict[str, Any]]:
-    """How full each disk is, as df counts it; each device once, by its shortest mount point."""
+    """How full each disk is, as df counts it; each device once, by the shortest folder."""
     found: dict[str, str] = {}
     for device, point, kind, *_ in (line.split() for line in mounts.splitlines()):
-        if kind in DISKS and (kind != "overlay" or point == "/"):
+        if kind in DISKS and (kind != "overlay" or point == "/") and Path(point).is_dir():
             found[device] = min(found.get(device, point), point, key=len)
     return [
         {"mountpoint": point, "percent": percent}

@@ -292,9 +292,9 @@ class _Report:
         for container in rows(self.facts, "containers"):
             for error in rows(container, "log", "errors"):
                 times = f" x{error['count']}" if known(error, "count") > 1 else ""
-                ago = self.cell(duration(number(error, "seconds_ago")))
+                ago = self.say("{time} ago", time=duration(number(error, "seconds_ago")))
                 yield from self.wrapped(
-                    f"{text(container, 'service')} -{ago}{times}: {cut(text(error, 'text'), 2 * self.width)}",
+                    f"{text(container, 'service')} {ago}{times}: {cut(text(error, 'text'), 2 * self.width)}",
                     "  ",
                     "    ",
                 )

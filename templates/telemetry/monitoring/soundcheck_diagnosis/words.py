@@ -187,6 +187,7 @@ KOREAN: dict[str, str] = {
         "CPU를 가장 많이 쓰는 프로세스: {service}의 {command}, pid {pid}"
     ),
     "Runs for {time}: task {task}": "{time}째 실행 중인 작업: {task}",
+    "{time} ago": "{time} 전",
     "Release {version} went live {ago} ago": "릴리스 {version}이(가) {ago} 전에 배포되었습니다",
     # Rules: remedies
     "Create the index: playbooks/diagnose.yml -e apply=index, or by hand; it needs about {size}": (
