@@ -130,7 +130,7 @@ def no_change(host: Host, runs: int) -> dict[str, Any]:
         for directory in PROJECTS.values():
             host.run(f"docker compose -f {directory}/{COMPOSE_FILE} up -d")
 
-    # The bare command recreates the web container of the last rollout, once: Compose hashes its scale.
+    # The bare command recreates what a rollout started, once: Compose 2.26 hashes scale and dependencies.
     host.deploy()
     bare()
     host.deploy()

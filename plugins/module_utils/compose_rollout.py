@@ -118,11 +118,15 @@ class Rollout:
         self.replace([service for service in plan.kept if service in pending and service != plan.proxy])
 
     def replace(self, services: Sequence[str]) -> None:
-        """Start or recreate services; Compose lets each old container end within its grace period."""
+        """Recreate services; Compose lets each old container end within its grace period.
+
+        Even where Compose would see nothing to do, because its hash of a service is another one with
+        `--no-deps`: a worker that was told to take no more tasks takes none until it is replaced.
+        """
         if not services:
             return
         self.touched.update(services)
-        self.engine.up(services)
+        self.engine.up(services, "--force-recreate")
         self.engine.wait(lambda: self.engine.containers(services), self.timeout)
         for service in services:
             self.note(f"started {service}")

@@ -57,6 +57,8 @@ class Remembering:
         self.running: list[Container] = []
         self.sick: set[str] = set()
         self.refuses: set[str] = set()
+        self.satisfied: set[str] = set()
+        """Services of which Compose says that they run as they should."""
         for service in services:
             self.start(service)
 
@@ -72,6 +74,8 @@ class Remembering:
     def up(self, services: Sequence[str], *options: str) -> None:
         self.acts.append(f"up {' '.join(services)}{' beside' if '--no-recreate' in options else ''}")
         for service in services:
+            if service in self.satisfied and not options:
+                continue
             if "--no-recreate" not in options:
                 self.running = [entry for entry in self.running if entry.service != service]
             self.start(service)
@@ -172,6 +176,16 @@ def test_a_changed_worker_stops_beat_and_leaves_the_web_alone(tmp_path: Path) ->
         "exec app-celery-8 prove celery",
         "up beat",
     ]
+
+
+def test_a_worker_that_takes_no_more_tasks_is_replaced_whatever_compose_says_of_it(tmp_path: Path) -> None:
+    engine = deployed(tmp_path)
+    engine.satisfied = {"celery"}
+    (told_to_rest,) = engine.containers(["celery"])
+
+    run(engine, "celery")
+
+    assert told_to_rest not in engine.containers(["celery"])
 
 
 def test_a_web_container_that_is_never_healthy_is_removed_and_the_old_one_keeps_its_name(
