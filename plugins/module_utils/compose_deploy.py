@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from ansible.module_utils.compose_docker import DeployFailed, Engine
@@ -301,7 +301,7 @@ class Deploy:
         if self.wanted.plan is None or self.wanted.target:
             self.release = self.wanted.target
             return
-        rollout, now = self.wanted.rollout, datetime.now(UTC)
+        rollout, now = self.wanted.rollout, datetime.now(timezone.utc)
         release = Release(
             id=new_id(rollout["version"], now),
             version=rollout["version"],

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from ansible.module_utils.compose_state import PROJECT_LABEL, Container, explanation, parse, verdict
 
@@ -125,7 +125,9 @@ class Engine:
 def age(container: Container) -> float:
     """Seconds since a container was started; Docker prints nanoseconds, which datetime does not read."""
     try:
-        started = datetime.strptime(container.started_at[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+        started = datetime.strptime(container.started_at[:19], "%Y-%m-%dT%H:%M:%S").replace(
+            tzinfo=timezone.utc
+        )
     except ValueError:
         return 0.0
-    return (datetime.now(UTC) - started).total_seconds()
+    return (datetime.now(timezone.utc) - started).total_seconds()

@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from ansible.module_utils.compose_docker import Engine
@@ -47,9 +47,8 @@ class ReleaseError(Exception):
 
 def new_id(version: str, now: datetime) -> str:
     """Sorts by time; whatever a version holds, it is one folder's name."""
-    return (
-        f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{re.sub(r'[^A-Za-z0-9._-]', '_', version)[:80] or 'unnamed'}"
-    )
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", version)[:80] or "unnamed"
+    return f"{now.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}-{name}"
 
 
 @dataclass(frozen=True)

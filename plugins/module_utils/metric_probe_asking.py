@@ -187,7 +187,7 @@ class Backend:
     def _request(self, path: str, form: dict[str, str] | None = None) -> tuple[bytes, Problem | None]:
         headers = {}
         if self.username:
-            token = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+            token = str(base64.b64encode(f"{self.username}:{self.password}".encode()), "ascii")
             headers["Authorization"] = f"Basic {token}"
         host = urllib.parse.urlsplit(self.url).hostname or ""
         return fetch(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from .exposition import ExpositionError, parse
@@ -84,7 +84,7 @@ def outcomes(
     def all_failed(why: str) -> list[Outcome]:
         return [Outcome(names[kind], False, why) for kind in kinds]
 
-    started = datetime.now(UTC)
+    started = datetime.now(timezone.utc)
     first = ask("GET", "/metrics", None)
     if first.status != 200:
         return all_failed(f"Alertmanager's metrics cannot be read: {explained(first)}")

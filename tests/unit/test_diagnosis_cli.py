@@ -223,7 +223,7 @@ def test_an_old_python_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     with pytest.raises(SystemExit) as ended:
         exec(compile(source, "run.py", "exec"), {"__name__": "run", "__file__": "run.py"})
     assert ended.value.code == 2
-    assert capsys.readouterr().err == "debug_cpu_spike.sh: expected Python 3.11 or newer, got 3.9\n"
+    assert capsys.readouterr().err == "debug_cpu_spike.sh: expected Python 3.10 or newer, got 3.9\n"
 
 
 @pytest.mark.parametrize(

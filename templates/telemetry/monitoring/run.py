@@ -6,14 +6,14 @@ import contextlib
 import os
 import sys
 
-OLDEST = (3, 11)
+OLDEST = (3, 10)
 # A look takes a third of a second of CPU whatever its priority. As one among twenty that burn it would get
 # that in eight seconds, with half of its questions unanswered: so for a person it comes first.
 PRIORITY = -5
 
 if sys.version_info < OLDEST:
     found = ".".join(map(str, sys.version_info[:2]))
-    print("debug_cpu_spike.sh: expected Python 3.11 or newer, got " + found, file=sys.stderr)
+    print("debug_cpu_spike.sh: expected Python 3.10 or newer, got " + found, file=sys.stderr)
     sys.exit(2)
 
 # Isolated mode leaves the script's folder out.

@@ -13,7 +13,7 @@ import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
@@ -218,7 +218,7 @@ def seconds_of(text: str) -> float | None:
     found = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?", text)
     if not found or text.startswith("0001"):
         return None
-    whole = datetime.fromisoformat(found.group(1)).replace(tzinfo=UTC).timestamp()
+    whole = datetime.fromisoformat(found.group(1)).replace(tzinfo=timezone.utc).timestamp()
     return whole + float(found.group(2) or 0)
 
 

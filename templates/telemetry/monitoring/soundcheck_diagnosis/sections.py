@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,9 @@ def collect(config: dict[str, Any], since_seconds: int) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "host": os.uname().nodename,
-        "taken_at": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "taken_at": datetime.fromtimestamp(now, timezone.utc)
+        .isoformat(timespec="seconds")
+        .replace("+00:00", "Z"),
         "interval": look.interval,
         "since_seconds": since_seconds,
         "seconds": round(time.monotonic() - begun, 2),
