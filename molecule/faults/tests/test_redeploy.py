@@ -40,6 +40,25 @@ def test_a_redeploy_drops_nothing(server: Server, table: Table) -> None:
     assert {service for service in before if before[service] != after[service]} - {"traffic"} == APP
 
 
+def test_a_change_of_the_backend_replaces_the_backend_alone(server: Server, table: Table) -> None:
+    """T11: the workers go on, too."""
+    before = server.identities()
+
+    with steady_load(server, "backend") as seen:
+        try:
+            began = time.monotonic()
+            changed = playbook("playbooks/deploy_app.yml", "-e", "app_stack_backend_max_requests_jitter=51")
+            took = time.monotonic() - began
+            after = server.identities()
+        finally:
+            restored = playbook("playbooks/deploy_app.yml")
+
+    table.add("a setting of the backend changed, and changed back", f"{took:.0f} s", seen)
+    assert changed.status == restored.status == 0, changed.output + restored.output
+    seen.assert_nothing_dropped()
+    assert {service for service in before if before[service] != after[service]} - {"traffic"} == {"backend"}
+
+
 @dataclass
 class Story:
     """Ten redeploys in a row, in the first of which the metrics backend went away."""
