@@ -303,15 +303,19 @@ def present_images(server: Server) -> dict[str, str]:
     }
 
 
-def test_a_wrong_token_at_the_backend(server: Server, table: Table, tmp_path: Path) -> None:
+# Seconds from the refusal to the verification: the last samples count as fresh, or are too old to count.
+REFUSED_FOR = {"at once": 0, "later": STALE}
+
+
+@pytest.mark.parametrize("when", REFUSED_FOR)
+def test_a_wrong_token_at_the_backend(server: Server, table: Table, tmp_path: Path, when: str) -> None:
     """The collector's own file, for here one variable is the password of both sides."""
     secret = "/opt/soundcheck/telemetry/prometheus-agent/remote-write-password"
     kept = server.identities()
     server.run(f"cp -p {secret} {secret}.right && printf wrong > {secret}")
     try:
         server.compose("telemetry", "restart prometheus-agent")
-        # Until what came before is too old to count.
-        time.sleep(STALE)
+        time.sleep(REFUSED_FOR[when])
         verification = playbook(
             *("playbooks/verify.yml", "-e", f"metric_verification_directory={tmp_path}"),
             "-emetric_verification_timeout=20",
@@ -319,11 +323,13 @@ def test_a_wrong_token_at_the_backend(server: Server, table: Table, tmp_path: Pa
     finally:
         server.run(f"mv {secret}.right {secret}")
         server.compose("telemetry", "restart prometheus-agent")
-    report = json.loads((tmp_path / "soundcheck-server.json").read_text(encoding="utf-8"))
+    verdict = tmp_path / "soundcheck-server.json"
+    assert verdict.exists(), verification.output
+    report = json.loads(verdict.read_text(encoding="utf-8"))
     failed = [check for check in report["checks"] if check["status"] == "failed"]
     told = " ".join(f"{check['got']} {check['likely_cause']}" for check in failed)
 
-    table.add("wrong token at the backend", told[:200])
+    table.add(f"wrong token at the backend, verified {when}", told[:200])
     assert verification.status != 0
     assert "vault_metrics_write_password" in told, failed
     assert {check["source"] for check in failed} == {"collector"}, failed
