@@ -58,6 +58,7 @@ class Host:
     backend_silent_until: float = 0.0
     silence: str = "timeout"  # kind of the problem meanwhile
     log: str = ""  # of the collector
+    canaries_arrive: bool = True  # in the backend, whatever else does
     refused: str = ""  # beginning of the expressions that the backend cannot evaluate
 
     def containers(self, _projects: list[str]) -> tuple[tuple[Container, ...], str]:
@@ -124,6 +125,7 @@ class Host:
             return [
                 {"metric": {"queue_name": q, "hostname": w}, "value": [0, str(value)]}
                 for (q, w), value in self.counters.items()
+                if self.canaries_arrive
             ], None
         if expression.startswith("rate("):
             answered = self.time >= self.questions_answered_after
@@ -176,6 +178,9 @@ PLAN = Plan(
     expected_rules=(("django", "Requests"),),
     budget=Budget(1000, 1, (Job("django", 15, "fewer buckets"),)),
 )
+
+
+REFUSED_LOG = 'level=error msg="non-recoverable error" err="server returned HTTP status 401 Unauthorized"\n'
 
 
 def run(host: Host, **changes: Any) -> dict[str, Check]:
@@ -395,8 +400,38 @@ def test_without_an_engine_nothing_else_is_asked(host: Host, monkeypatch: pytest
 
 def test_the_status_with_which_the_backend_refuses_is_read_from_the_collectors_log(host: Host) -> None:
     host.arrives_after = 1000
-    host.log = 'level=error msg="non-recoverable error" err="server returned HTTP status 401 Unauthorized"\n'
+    host.log = REFUSED_LOG
 
     checks = run(host, timeout=0)
 
     assert "the backend answers the collector with 401" in checks["collector remote write"].got
+
+
+@pytest.mark.parametrize(
+    ("log", "failed", "consequences"),
+    [
+        (
+            REFUSED_LOG,
+            {"collector remote write"},
+            {"celery canary default", "celery canary ai_queue"},
+        ),
+        ("", {"celery canary default", "celery canary ai_queue"}, set()),
+    ],
+    ids=["refused", "not refused"],
+)
+def test_a_refusal_is_told_while_samples_from_before_it_are_fresh(
+    host: Host, log: str, failed: set[str], consequences: set[str]
+) -> None:
+    host.canaries_arrive = False
+    host.log = log
+
+    checks = run(host)
+
+    assert statuses(checks, "failed") == failed
+    assert statuses(checks, "consequence") == consequences
+
+
+def test_a_refusal_that_is_over_is_not_told(host: Host) -> None:
+    """Everything arrives, the canaries of this very run included."""
+    host.log = REFUSED_LOG
+    assert statuses(run(host), "failed") == set()

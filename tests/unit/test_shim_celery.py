@@ -32,6 +32,41 @@ class OperationalError(Exception):
     """Stands for kombu's."""
 
 
+class WorkerLostError(Exception):
+    """Stands for billiard's."""
+
+
+class Wrapper(Exception):
+    """Stands for billiard's ExceptionWithTraceback."""
+
+    def __init__(self, exc: Exception) -> None:
+        self.exc = exc
+        super().__init__()
+
+
+class Request:
+    """Stands for Celery's, which sends the failure's repr as an event."""
+
+    name = "music.generate"
+    id = "13aa2527"
+
+    def __init__(self) -> None:
+        self.sent = ""
+
+    def on_failure(
+        self, exc_info: SimpleNamespace, send_failed_event: bool = True, return_ok: bool = False
+    ) -> None:
+        assert return_ok
+        if send_failed_event:
+            self.sent = repr(exc_info.exception)
+
+
+class Task:
+    """Stands for Celery's, the base of all."""
+
+    Request: Any = "celery.worker.request:Request"
+
+
 class Connection:
     """Stands for a connection to the broker."""
 
@@ -81,14 +116,19 @@ def _decorator(*_: Any, **__: Any) -> Callable[[Any], Any]:
 def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, ModuleType]:
     monkeypatch.setenv("SOUNDCHECK_RUNTIME_DIRECTORY", str(tmp_path / "run"))
     contents: dict[str, dict[str, Any]] = {
+        "billiard": {"einfo": SimpleNamespace(ExceptionWithTraceback=Wrapper)},
+        "billiard.exceptions": {"WorkerLostError": WorkerLostError},
         "celery": {
             "Celery": App,
+            "Task": Task,
             "shared_task": _decorator,
             "bootsteps": SimpleNamespace(StartStopStep=Step),
         },
         "celery.signals": {"celeryd_init": SimpleNamespace(connect=lambda function: function)},
         "celery.app": {},
         "celery.app.utils": {"find_app": lambda name: App()},
+        "celery.worker": {},
+        "celery.worker.request": {"Request": Request},
         "celery.utils": {},
         "celery.utils.imports": {"symbol_by_name": lambda name: Scheduler},
         "django": {},
@@ -167,6 +207,43 @@ def test_the_step_joins_the_consumer_of_this_worker() -> None:
     assert steps["consumer"] == {module.SignOfLife}
 
 
+KILLED = WorkerLostError("Worker exited prematurely: signal 9 (SIGKILL) Job: 5.")
+
+
+@pytest.mark.parametrize(
+    ("failure", "event", "logged"),
+    [
+        (Wrapper(KILLED), repr(KILLED), [f"Task music.generate[13aa2527] ended with its process: {KILLED}"]),
+        (Wrapper(TimeoutError(600)), "TimeoutError(600)", []),
+        (KILLED, repr(KILLED), [f"Task music.generate[13aa2527] ended with its process: {KILLED}"]),
+        (ValueError("by itself"), "ValueError('by itself')", []),
+    ],
+    ids=["killed", "over its time limit", "killed, with a billiard that wraps nothing", "failed by itself"],
+)
+def test_g6_2_a_task_that_ended_with_its_process_has_a_name(
+    caplog: pytest.LogCaptureFixture, failure: Exception, event: str, logged: list[str]
+) -> None:
+    module = load_shim("soundcheck_request")
+    request = module.NamingRequest()
+    request.on_failure(SimpleNamespace(exception=failure), return_ok=True)
+    assert request.sent == event
+    assert caplog.messages == logged
+
+
+def test_an_old_billiard_has_no_wrapper_to_look_for(stand_ins: dict[str, ModuleType]) -> None:
+    vars(stand_ins["billiard"])["einfo"] = SimpleNamespace()
+    request = load_shim("soundcheck_request").NamingRequest()
+    request.on_failure(SimpleNamespace(exception=KILLED), return_ok=True)
+    assert request.sent == repr(KILLED)
+
+
+def test_workers_name_the_failures_of_all_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Task, "Request", Task.Request)
+    module = load_shim("soundcheck_request")
+    module.name_failures(sender="celery@celery")
+    assert Task.Request is module.NamingRequest
+
+
 def test_beat_ticks_with_the_apps_own_scheduler() -> None:
     """G1.4"""
     module = load_shim("soundcheck_beat")
@@ -188,6 +265,14 @@ def test_one_canary_per_queue(stand_ins: dict[str, ModuleType], capsys: pytest.C
     }
     assert [entry["name"] for entry in app.sent] == ["soundcheck.canary"] * 2
     assert all(entry["expires"] and not entry["retry"] for entry in app.sent)
+
+
+def test_a_canary_does_not_end_before_its_sender_has_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load_shim("soundcheck_canary")
+    slept: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", slept.append)
+    module.canary()
+    assert slept == [module.FLIGHT_SECONDS]
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_g1_6_t5_routes_queue_and_events(shim: ModuleType) -> None:
     assert changed["CELERY_TASK_DEFAULT_QUEUE"] == "default"
     assert changed["CELERY_WORKER_SEND_TASK_EVENTS"] is True
     assert changed["CELERY_TASK_SEND_SENT_EVENT"] is True
-    assert "soundcheck_canary" in changed["CELERY_IMPORTS"]
+    assert {"soundcheck_canary", "soundcheck_worker", "soundcheck_request"} <= set(changed["CELERY_IMPORTS"])
 
 
 def test_tasks_are_acknowledged_late_in_the_worker_that_asks_for_it(shim: ModuleType) -> None:

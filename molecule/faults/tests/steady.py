@@ -19,7 +19,7 @@ FOLDER = "/run/soundcheck-load"
 # Until a queue that grew while the workers were replaced is empty again.
 DRAIN = 120
 # A load whose test does not live to end it ends by itself.
-BOUND = 900
+BOUND = 1800
 BEAT = "com.docker.compose.service=celery-beat"
 
 

@@ -35,6 +35,8 @@ BEFORE = "django_prometheus.middleware.PrometheusBeforeMiddleware"
 AFTER = "django_prometheus.middleware.PrometheusAfterMiddleware"
 BEAT_LOOP_SECONDS = 15
 BROKER_HEARTBEAT_SECONDS = 30
+# What workers load beside the app's tasks.
+IMPORTS = ("soundcheck_canary", "soundcheck_worker", "soundcheck_request")
 
 
 class SettingsError(RuntimeError):
@@ -119,7 +121,7 @@ def celery(current: Mapping[str, Any], config: Mapping[str, Any], *, acks_late: 
             "confirm_publish": True,
             **(current.get("broker_transport_options") or {}),
         },
-        "imports": tuple(union(current.get("imports", ()), ("soundcheck_canary", "soundcheck_worker"))),
+        "imports": tuple(union(current.get("imports", ()), IMPORTS)),
         "beat_scheduler": "soundcheck_beat:TickingScheduler",
         # Beat may sleep five minutes by itself; its health check must know sooner.
         "beat_max_loop_interval": min(
