@@ -101,7 +101,6 @@ def kind(name: str, **changed: Any) -> dict[str, Any]:
         "failed": 20,
         "retried": 10,
         "mean_seconds": 0.5,
-        "mean_memory": None,
         **changed,
     }
 
@@ -211,6 +210,16 @@ def healthy() -> dict[str, Any]:
                 {"name": "celery-ai", "queues": ["ai_queue"], "concurrency": 1, "running": 0, "reserved": 0},
             ],
             "silent": [],
+            "memory": [
+                {
+                    "name": CHART,
+                    "runs": 9,
+                    "mean": 66 * M,
+                    "peak": 70 * M,
+                    "last": [{"seconds_ago": 5.0, "memory": 66 * M}],
+                }
+            ],
+            "killed": [],
             "kinds": [kind(CHART), kind("music.tasks.ai_music.generate_music_task", mean_seconds=4.0)],
             "queues": [
                 queue("default", ready=9),

@@ -243,6 +243,22 @@ def ids(facts: Facts, symptom: str = "") -> list[str]:
     return [each["id"] for each in found(facts, symptom)]
 
 
+def test_the_task_that_ran_when_the_kernel_killed_is_named_with_what_its_runs_took() -> None:
+    """G6.2"""
+    facts = healthy()
+    killed(facts)
+    facts["tasks"]["killed"] = [
+        {"name": CHART, "id": "1", "worker": "celery-ai", "began_seconds_ago": 30.0},
+        {"name": "long.ago", "id": "2", "worker": "celery-ai", "began_seconds_ago": 90000.0},
+    ]
+
+    evidence = found(facts)[0]["evidence"]
+
+    assert f"Its process was killed in task {CHART}" in evidence
+    assert f"Runs of {CHART} that ended took 66M on average, 70M at most" in evidence
+    assert "long.ago" not in str(evidence)
+
+
 def test_one_connection_for_each_run_of_a_task_is_no_storm() -> None:
     facts = healthy()
     opened_by_tasks(facts, 1200)

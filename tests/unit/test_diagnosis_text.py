@@ -70,7 +70,15 @@ def test_every_english_text_has_its_korean() -> None:
 
 
 def test_no_korean_text_is_left_over() -> None:
-    headings = {*GUIDE, "Server", "Queues", "Web workers", "Processes outside the stack", "Last deploys"}
+    headings = {
+        *GUIDE,
+        "Server",
+        "Memory of tasks",
+        "Queues",
+        "Web workers",
+        "Processes outside the stack",
+        "Last deploys",
+    }
     shown = {"high", "medium", "low", "unknown", "unable", "incomplete", "none", "not asked"}
     heads = {"container", "throttled", "memory", "limit", "restarts", "status"}
     assert set(words.KOREAN) - spoken() - headings - shown - heads == set()

@@ -36,7 +36,7 @@ AFTER = "django_prometheus.middleware.PrometheusAfterMiddleware"
 BEAT_LOOP_SECONDS = 15
 BROKER_HEARTBEAT_SECONDS = 30
 # What workers load beside the app's tasks.
-IMPORTS = ("soundcheck_canary", "soundcheck_worker", "soundcheck_request")
+IMPORTS = ("soundcheck_canary", "soundcheck_worker", "soundcheck_request", "soundcheck_memory")
 
 
 class SettingsError(RuntimeError):

@@ -197,6 +197,20 @@ class Look:
         ]
         return sorted(found, key=lambda row: -known(row, "seconds"))
 
+    def killed(self, worker: str) -> list[Mapping[str, Any]]:
+        """Tasks that ended with their process within the time that is looked at, the newest first."""
+        since = known(self.facts, "since_seconds") or self.limits["deploy"]
+        return [
+            row
+            for row in rows(self.facts, "tasks", "killed")
+            if text(row, "worker") == worker and known(row, "began_seconds_ago") <= since
+        ]
+
+    def memory_of(self, task: str) -> Mapping[str, Any]:
+        """What runs of a kind of task took; empty where it is not known."""
+        kinds = rows(self.facts, "tasks", "memory")
+        return next((row for row in kinds if text(row, "name") == task), {})
+
     def workers_of(self, queue: str) -> list[Mapping[str, Any]]:
         """Configured workers that list a queue."""
         return [row for row in rows(self.config, "workers") if queue in names(row.get("queues"))]

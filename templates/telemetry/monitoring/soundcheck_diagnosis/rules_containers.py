@@ -58,7 +58,8 @@ def memory_limit(look: Look) -> Iterator[Found]:
             continue
         peak = max(limit if count else 0, known(row, "memory_peak"), memory or 0)
         proposed = limit_that_holds(min(peak, limit))
-        tasks = look.running(service) or look.kinds_of(_only_queue(look, service))[:1]
+        killed = look.killed(service)
+        tasks = killed or look.running(service) or look.kinds_of(_only_queue(look, service))[:1]
         free = number(part(look.facts, "server", "memory"), "available")
         evidence = [
             say(
@@ -81,7 +82,22 @@ def memory_limit(look: Look) -> Iterator[Found]:
                 proposed=size(proposed),
             ),
         ]
-        evidence += [say("Task of this worker: {task}", task=text(task, "name")) for task in tasks[:1]]
+        evidence += [
+            say("Its process was killed in task {task}", task=text(task, "name"))
+            if killed
+            else say("Task of this worker: {task}", task=text(task, "name"))
+            for task in tasks[:1]
+        ]
+        evidence += [
+            say(
+                "Runs of {task} that ended took {mean} on average, {peak} at most",
+                task=text(task, "name"),
+                mean=size(known(took, "mean")),
+                peak=size(known(took, "peak")),
+            )
+            for task in tasks[:1]
+            if (took := look.memory_of(text(task, "name")))
+        ]
         if free is not None and proposed - limit > free:
             evidence.append(
                 say("The server has only {free} left: a larger server, or fewer slots", free=size(free))

@@ -7,11 +7,13 @@ exporter is asked for its totals; its numbers also stand in when the workers do 
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from soundcheck_diagnosis import task_memory
 from soundcheck_diagnosis.docker_api import Container, EngineError
 from soundcheck_diagnosis.look import Look, Part, Unable, first_line
 from soundcheck_diagnosis.metrics_pages import Sample, fetch, parse
@@ -66,10 +68,28 @@ def collect(look: Look) -> Part:
     else:
         facts = of_answers(answers, names, time.time(), look.redact)
     facts["kinds"] = kinds(page) if page else None
+    facts |= _memory(look)
     running = facts["running"] or []
     omitted = (f"{len(running) - MOST} younger running tasks",) if len(running) > MOST else ()
     facts["running"] = facts["running"] and running[:MOST]
     return Part(facts, "; ".join(problems), omitted)
+
+
+def _memory(look: Look) -> dict[str, Any]:
+    """`memory` of each kind of task, and those `killed` with their process; null for who may not read it."""
+    if os.geteuid() != 0:
+        return {"memory": None, "killed": None}
+    written = [
+        process
+        for worker in look.config["workers"]
+        for container in look.running(worker["name"])
+        for process in task_memory.of_container(look.cgroups.proc, container.pid, worker["name"])
+    ]
+    now = time.time()
+    return {
+        "memory": task_memory.kinds(written, now, look.redact),
+        "killed": task_memory.killed(written, now, look.redact),
+    }
 
 
 def of_answers(
@@ -143,7 +163,6 @@ def kinds(samples: Iterable[Sample]) -> list[dict[str, Any]]:
                     for figure in _COUNTERS.values()
                 },
                 "mean_seconds": round(seconds / runs, 3) if seconds is not None and runs else None,
-                "mean_memory": None,
             }
         )
     return found

@@ -123,6 +123,7 @@ class _Report:
             ("Database connections", "database", self.database),
             ("Resources per container", "containers", self.containers),
             ("Server", "server", self.server),
+            ("Memory of tasks", "tasks", self.task_memory),
             ("Queues", "broker", self.queues),
             ("Web workers", "web", self.web),
             ("Processes outside the stack", "processes", self.strangers),
@@ -286,6 +287,28 @@ class _Report:
         if isinstance(silent, list) and silent:
             yield from self.wrapped(
                 self.say("no answer from {workers}", workers=", ".join(map(str, silent))), "  "
+            )
+
+    def task_memory(self) -> Iterator[str]:
+        body = [
+            (
+                self.cell(number(row, "runs")),
+                self.cell(size(known(row, "mean"))),
+                self.cell(size(known(row, "peak"))),
+                text(row, "name"),
+            )
+            for row in rows(self.facts, "tasks", "memory")
+        ]
+        yield from self.table(("runs", "mean", "peak", "task"), body, (0, 1, 2))
+        for row in rows(self.facts, "tasks", "killed"):
+            yield from self.wrapped(
+                self.say(
+                    "killed with its process in {worker}: {task}, which began {time} ago",
+                    worker=text(row, "worker"),
+                    task=text(row, "name"),
+                    time=duration(number(row, "began_seconds_ago")),
+                ),
+                "  ",
             )
 
     def errors(self) -> Iterator[str]:

@@ -100,6 +100,10 @@ KOREAN: dict[str, str] = {
     ),
     "{service} uses {memory} of {limit} ({used} %)": "{service}가 {limit} 중 {memory}를 사용합니다 ({used}%)",
     "{peak} x 1.25, rounded up to 64M = {proposed}": "{peak} x 1.25를 64M 단위로 올림 = {proposed}",
+    "Its process was killed in task {task}": "작업 {task} 실행 중에 프로세스가 종료되었습니다",
+    "Runs of {task} that ended took {mean} on average, {peak} at most": (
+        "끝난 {task} 실행의 메모리: 평균 {mean}, 최대 {peak}"
+    ),
     "Task of this worker: {task}": "이 워커의 작업: {task}",
     "The server has only {free} left: a larger server, or fewer slots": (
         "서버에 {free}만 남았습니다: 더 큰 서버를 쓰거나 슬롯을 줄이십시오"
@@ -306,6 +310,10 @@ KOREAN: dict[str, str] = {
     "Resources per container": "컨테이너별 리소스",
     "Server": "서버",
     "Queues": "큐",
+    "Memory of tasks": "작업별 메모리",
+    "killed with its process in {worker}: {task}, which began {time} ago": (
+        "{worker}에서 프로세스와 함께 종료된 작업: {task}, 시작한 지 {time} 지남"
+    ),
     "Web workers": "웹 워커",
     "Processes outside the stack": "스택 밖의 프로세스",
     "Last deploys": "최근 배포",
@@ -342,6 +350,9 @@ KOREAN: dict[str, str] = {
     "status": "상태",
     "task": "작업",
     "worker": "워커",
+    "runs": "실행",
+    "mean": "평균",
+    "peak": "최대",
     "time": "시간",
     "state": "상태",
     "application": "애플리케이션",
