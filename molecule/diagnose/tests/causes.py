@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
-from inside import PATIENCE, busy_loops, container, memory, messages, quota, recreated, sql, trouble
+from inside import PATIENCE, busy_loops, container, memory, messages, quiet, quota, recreated, sql, trouble
 from readings import runs
 from server import Server, eventually
 
@@ -237,7 +237,11 @@ def log_flood(server: Server) -> Iterator[None]:
 
 @contextmanager
 def noisy_neighbour(server: Server) -> Iterator[None]:
-    """Twice as many busy loops as the server has cores, started by somebody else."""
+    """Twice as many busy loops as the server has cores, started by somebody else.
+
+    Others on its machine would take the CPU from them, and so the share that makes them a finding.
+    """
+    quiet(server)
     with busy_loops(server, 4):
         yield
 
