@@ -37,6 +37,8 @@ class Cause(NamedTuple):
 
     provoke: Callable[[Server], AbstractContextManager[None]]
     config: Mapping[str, Any] = {}
+    named: str = ""
+    """What the evidence has to say, word for word."""
 
 
 def send(task: str, queue: str, *arguments: object, keywords: Mapping[str, Any], **options: float) -> str:
@@ -278,7 +280,7 @@ CAUSES = {
     "connection-leak": Cause(connection_leak),
     "queue-unread": Cause(queue_unread),
     "noisy-neighbour": Cause(noisy_neighbour),
-    "memory-limit": Cause(memory_limit),
+    "memory-limit": Cause(memory_limit, named=f"Its process was killed in task {AI_TASK}"),
     "task-outgrew-period": Cause(task_outgrew_period, {"periodic": [{"task": BOOKING, "seconds": 5}]}),
     "worker-concurrency": Cause(worker_concurrency),
     "cpu-quota": Cause(cpu_quota),

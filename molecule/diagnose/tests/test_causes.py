@@ -41,6 +41,6 @@ def test_the_cause_is_found_first(server: Server, tool: Tool, table: Table, name
     assert row.right, found.said
     assert found.status == 1
     [first, *_] = found.findings
-    assert first["evidence"], first
+    assert any(cause.named in said for said in first["evidence"]), first
     assert first["remedy"], first
     assert found.seconds <= QUICK

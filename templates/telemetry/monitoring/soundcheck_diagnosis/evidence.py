@@ -198,13 +198,8 @@ class Look:
         return sorted(found, key=lambda row: -known(row, "seconds"))
 
     def killed(self, worker: str) -> list[Mapping[str, Any]]:
-        """Tasks that ended with their process within the time that is looked at, the newest first."""
-        since = known(self.facts, "since_seconds") or self.limits["deploy"]
-        return [
-            row
-            for row in rows(self.facts, "tasks", "killed")
-            if text(row, "worker") == worker and known(row, "began_seconds_ago") <= since
-        ]
+        """Tasks that ended with their process, the one that began last first; when they ended nobody wrote."""
+        return [row for row in rows(self.facts, "tasks", "killed") if text(row, "worker") == worker]
 
     def memory_of(self, task: str) -> Mapping[str, Any]:
         """What runs of a kind of task took; empty where it is not known."""

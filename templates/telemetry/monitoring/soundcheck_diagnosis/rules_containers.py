@@ -58,7 +58,7 @@ def memory_limit(look: Look) -> Iterator[Found]:
             continue
         peak = max(limit if count else 0, known(row, "memory_peak"), memory or 0)
         proposed = limit_that_holds(min(peak, limit))
-        killed = look.killed(service)
+        killed = look.killed(service) if count else []
         tasks = killed or look.running(service) or look.kinds_of(_only_queue(look, service))[:1]
         free = number(part(look.facts, "server", "memory"), "available")
         evidence = [
