@@ -198,7 +198,7 @@ class Look:
         return sorted(found, key=lambda row: -known(row, "seconds"))
 
     def killed(self, worker: str) -> list[Mapping[str, Any]]:
-        """Tasks that ended with their process, the one that began last first; when they ended nobody wrote."""
+        """Tasks that ended with their process, the one that began last first; when, nobody wrote."""
         return [row for row in rows(self.facts, "tasks", "killed") if text(row, "worker") == worker]
 
     def memory_of(self, task: str) -> Mapping[str, Any]:
