@@ -214,6 +214,8 @@ def absent_secret(settings: Settings, variable: str) -> Problem | None:
     """What a secret is if it is none yet."""
     if variable not in settings:
         return Problem(variable, "is not set", f"set it in {VAULT_FILE}")
+    if isinstance(settings[variable], Mapping | list | tuple):
+        return Problem(variable, "is no text", f"write it in quotes, in {VAULT_FILE}")
     value = str(settings[variable] if settings[variable] is not None else "").strip()
     if not value:
         return Problem(variable, "is empty", f"set it in {VAULT_FILE}")
