@@ -249,7 +249,7 @@ SETTINGS_REFUSED = [
     # secrets
     ({"vault_django_secret_key": None}, "vault_django_secret_key: is not set; set it in the vault file"),
     ({"vault_database_password": ""}, "vault_database_password: is empty"),
-    ({"vault_rabbitmq_password": ["part", "part"]}, "vault_rabbitmq_password: is no text; write it in quotes"),
+    ({"vault_rabbitmq_password": ["a", "b"]}, "vault_rabbitmq_password: is no text; write it in quotes"),
     ({"vault_rabbitmq_password": "changeme"}, "vault_rabbitmq_password: is still a placeholder"),
     ({"vault_rabbitmq_password": "change-me-please"}, "vault_rabbitmq_password: is still a placeholder"),
     ({"vault_metrics_read_password": "<your token>"}, "vault_metrics_read_password: is still a placeholder"),
