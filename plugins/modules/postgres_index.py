@@ -174,7 +174,7 @@ def make(module: AnsibleModule, database: Database) -> dict[str, Any]:
         raise Refused(f"{name}: {problem}")
     if given["bytes"] is None or free is None:
         module.warn(f"{name}: whether the database's disk holds it could not be checked")
-    statements = build(given["sql"], table, found, lock_seconds)
+    statements = build(given["sql"], table, found, lock_seconds, embedded=database.embedded)
     result = {"changed": True, "name": name, "statements": statements, "bytes": None, "seconds": 0.0}
     if module.check_mode:
         return result

@@ -48,9 +48,16 @@ def test_any_other_statement_is_refused(sql: str) -> None:
     ids=["nothing is there", "an interrupted attempt left an invalid one"],
 )
 def test_the_statements_in_their_order(answer: dict[str, Any] | None, dropped: list[str]) -> None:
-    built = steps.build(SQL, "public.plays", steps.Found.of(answer), 60)
+    built = steps.build(SQL, "public.plays", steps.Found.of(answer), 60, embedded=False)
     settings = ["SET statement_timeout = 0", "SET lock_timeout = '60s'"]
     assert built == [*settings, *dropped, SQL, "ANALYZE public.plays"]
+
+
+def test_the_embedded_database_sorts_within_its_limit() -> None:
+    """With the default of 64 MB and a parallel worker beside two charts, the kernel ended the database."""
+    built = steps.build(SQL, "public.plays", steps.Found.of(None), 60, embedded=True)
+    assert built.index("SET maintenance_work_mem = '16MB'") < built.index(SQL)
+    assert "SET max_parallel_maintenance_workers = 0" in built
 
 
 def test_a_name_ends_no_string_of_the_question() -> None:
