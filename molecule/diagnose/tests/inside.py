@@ -86,7 +86,7 @@ def busy_loops(server: Server, number: int, argument: str = "") -> Iterator[None
         server.host.run("systemctl stop diagnose-loops")
 
 
-def quiet(server: Server, percent: float = 60, seconds: float = 300) -> None:
+def quiet(server: Server, percent: float = 60, seconds: float = 600) -> None:
     """The cores have room: they are those of the machine that the server runs on, where others work, too."""
 
     def busy() -> float:
