@@ -61,7 +61,7 @@ lint: venv ## ansible-lint, yamllint, ruff, mypy, shellcheck, and the generated 
 	@MYPYPATH=molecule/default/tests:molecule/faults/tests $(BIN)/mypy molecule/faults
 	@MYPYPATH=molecule/default/tests:molecule/diagnose:molecule/diagnose/tests $(BIN)/mypy molecule/diagnose
 	@MYPYPATH=templates/telemetry/monitoring $(BIN)/mypy templates/telemetry/monitoring/soundcheck_diagnosis
-	@$(BIN)/vermin --quiet --no-tips --violations --target=3.10- --exclude=str.decode plugins/modules plugins/module_utils templates/telemetry/monitoring
+	@$(BIN)/vermin --quiet --no-tips --violations --target=3.10- --exclude str.decode plugins/modules plugins/module_utils templates/telemetry/monitoring
 	@$(BIN)/shellcheck $(SHELL_SCRIPTS)
 	@$(BIN)/shfmt -i 2 -ci -d $(SHELL_SCRIPTS)
 	@$(BIN)/python tools/role_readme.py --check
