@@ -426,7 +426,7 @@ def test_the_cause_of_a_symptom_comes_with_it() -> None:
     ("make", "variable", "current", "proposed"),
     [
         (killed, "app_stack_workers[celery-ai].memory", "350M", "448M"),
-        (lambda facts: backlog(facts, 80, 20), "app_stack_workers[celery].concurrency", 2.0, 5),
+        (lambda facts: backlog(facts, 80, 20), "app_stack_workers[celery].concurrency", 2, 5),
         (lambda facts: unread(facts, "default2"), "app_stack_task_routes", None, None),
         (lambda facts: shortage(facts, 90, 8.0 * M), "sizing", "manual", "auto"),
         (broken_release, None, "3.0", "2.0"),

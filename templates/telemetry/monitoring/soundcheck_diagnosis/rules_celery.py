@@ -184,7 +184,7 @@ def _more_slots(look: Look, worker: Any, current: float | None, needed: float | 
         if more
         else say("Raise the concurrency; the memory limit has room for it"),
         variable=look.variable(service, "concurrency", f"app_stack_workers[{service}].concurrency"),
-        current=current,
+        current=None if current is None else int(current),
         proposed=proposed,
     )
 
