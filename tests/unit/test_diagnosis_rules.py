@@ -604,13 +604,9 @@ def test_a_threshold_of_the_inventory_counts() -> None:
     assert all(each.unit and each.reason and each.default > 0 for each in thresholds.THRESHOLDS.values())
 
 
-@pytest.mark.parametrize(
-    ("mean", "cpu", "told"),
-    [(150.0, 120.0, True), (150.0, 20.0, False), (60.0, 120.0, False), (600.0, 20.0, True)],
-)
-def test_many_quick_scans_burn_as_much_as_a_few_slow_ones(mean: float, cpu: float, told: bool) -> None:
+@pytest.mark.parametrize(("mean", "told"), [(60.0, False), (150.0, True)])
+def test_a_scan_in_memory_is_slow_from_a_tenth_of_a_second_on(mean: float, told: bool) -> None:
     facts = sick(lambda facts: slow_table(facts, mean=mean, seconds=0.1))
-    service(facts, "postgres")["cpu_percent"] = cpu
     assert ("missing-index" in ids(facts)) == told
 
 

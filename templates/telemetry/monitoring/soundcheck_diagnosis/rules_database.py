@@ -33,13 +33,10 @@ def missing_index(look: Look) -> Iterator[Found]:
     if not name or not text(advice, "sql"):
         return
     named = re.compile(rf"(?<!\w){re.escape(name.rpartition('.')[2].strip(chr(34)))}(?!\w)")
-    # Many quick scans burn as much as a few slow ones.
-    burns = look.over(look.cpu_of(text(part(look.config, "database"), "service")), "database_cpu")
-    slowness = "costly_statement_ms" if burns else "slow_statement_ms"
     slow = [
         row
         for row in rows(database, "statements")
-        if named.search(text(row, "statement")) and look.over(number(row, "mean_ms"), slowness)
+        if named.search(text(row, "statement")) and look.over(number(row, "mean_ms"), "slow_statement_ms")
     ]
     now = [
         row

@@ -41,9 +41,9 @@ THRESHOLDS: dict[str, Threshold] = {
     "swap_traffic": Threshold(
         1024 * 1024, "bytes/s", "swapped out memory at rest is harmless, traffic is not"
     ),
-    "slow_statement_ms": Threshold(500, "ms", "a statement this slow reads far more rows than it returns"),
-    "costly_statement_ms": Threshold(100, "ms", "asked of a busy database, which many quick scans wear out"),
-    "database_cpu": Threshold(50, "% of a core", "an idle or well indexed PostgreSQL takes a few percent"),
+    "slow_statement_ms": Threshold(
+        100, "ms", "a scan of a million rows in memory; an index answers in a few"
+    ),
     "slow_query": Threshold(2, "s", "the guide's slow query G2.D3"),
     "blocked": Threshold(5, "s", "locks of a healthy application are held for milliseconds"),
     "connections_used": Threshold(
