@@ -36,9 +36,6 @@ from ansible.module_utils.sizing_connections import (
 MIB = 2**20
 # A new kernel leaves some MiB more or less: the limits shall not follow, for each change restarts a service.
 STEP = 64
-# What a peak gets on top, and the step that limits are rounded up to.
-PEAK_PERCENT = 125
-PEAK_STEP = 64 * MIB
 
 # MiB that a process has of the guide's limit (600M for 3 of the web service), the least that one needs, and
 # what more would be no use: the demo's have 43 (web) and 45 (worker), and their parents 13 and 36.
@@ -309,9 +306,3 @@ def summary(host: Mapping[str, int], values: Mapping[str, Any]) -> str:
         )
     lines = [f"  {name}: {value}" for name, value in shown.items()]
     return "\n".join([f"sizing of {readable(host['memory'])} and {host['cores']} cores", *lines])
-
-
-def limit_that_holds(peak: int, current_limit: int) -> int:
-    """Bytes of a limit with a quarter of the peak on top, rounded up; never below the current one."""
-    wanted = -(-peak * PEAK_PERCENT // 100)
-    return max(current_limit, -(-wanted // PEAK_STEP) * PEAK_STEP)

@@ -373,27 +373,6 @@ def test_what_is_left_out_leaves_room() -> None:
     sizing.plan(host(2 * GIB), inventory(collector="prometheus_agent"))
 
 
-@pytest.mark.parametrize(
-    ("peak", "current", "expected"),
-    [
-        # G6.2: killed at its limit
-        (350, 350, 448),
-        (512, 512, 640),
-        (1024, 1024, 1280),
-        # 51.2 MiB and its quarter are 64 MiB exactly
-        (51.2, 32, 64),
-        (52, 32, 128),
-        # what holds already stays
-        (100, 512, 512),
-        (0, 64, 64),
-    ],
-)
-def test_a_limit_that_holds_has_a_quarter_of_the_peak_on_top(
-    peak: float, current: int, expected: int
-) -> None:
-    assert sizing.limit_that_holds(int(peak * MIB), current * MIB) == expected * MIB
-
-
 def test_the_plan_reads_as_lines() -> None:
     values = sizing.plan(host(4 * GIB), inventory())
     lines = sizing.summary(host(4 * GIB), values).splitlines()

@@ -156,7 +156,7 @@ def cpu_busy(look: Look) -> Iterator[Found]:
     ]
     evidence += [
         say(
-            "Most of it: {service} with {cpu} % of a core",
+            "Busiest container: {service} with {cpu} % of a core, this look included",
             service=text(row, "service"),
             cpu=number(row, "cpu_percent"),
         )

@@ -186,7 +186,9 @@ KOREAN: dict[str, str] = {
     "All cores are busy for {busy} % (waiting for disks {wait} %, taken by the hypervisor {steal} %)": (
         "전체 코어 사용률 {busy}% (디스크 대기 {wait}%, 하이퍼바이저가 가져간 시간 {steal}%)"
     ),
-    "Most of it: {service} with {cpu} % of a core": "가장 많이 쓰는 것: {service}, 코어 하나의 {cpu}%",
+    "Busiest container: {service} with {cpu} % of a core, this look included": (
+        "CPU를 가장 많이 쓰는 컨테이너(이 진단 포함): {service}, 코어 하나의 {cpu}%"
+    ),
     "Hungriest process: {command} in {service}, pid {pid}": (
         "CPU를 가장 많이 쓰는 프로세스: {service}의 {command}, pid {pid}"
     ),
