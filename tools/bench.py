@@ -20,6 +20,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def seconds(act: Callable[[], object]) -> float:
 
 
 def no_change(host: Host, runs: int) -> dict[str, Any]:
-    """Deploys that change nothing and the bare commands, in turns: what slows the machine slows both."""
+    """Deploys that change nothing, the bare commands and an empty play, in turns."""
 
     def deploy() -> None:
         if f"{host.name} " not in (said := host.deploy()) or "changed=0" not in said:
@@ -135,15 +136,18 @@ def no_change(host: Host, runs: int) -> dict[str, Any]:
     bare()
     host.deploy()
     deploy()
-    times = [(seconds(deploy), seconds(bare)) for _ in range(runs)]
-    deploys, bares = zip(*times, strict=True)
+    with tempfile.TemporaryDirectory() as folder:
+        # What Ansible takes before a first task: how fast the control machine is in this hour.
+        empty = Path(folder) / "empty.yml"
+        empty.write_text("- {hosts: all, gather_facts: false, tasks: []}\n", encoding="utf-8")
+        measured = {"deploy": deploy, "bare": bare, "empty": lambda: host.play(str(empty))}
+        times = [{name: seconds(act) for name, act in measured.items()} for _ in range(runs)]
+    medians = {name: statistics.median(run[name] for run in times) for name in measured}
     return {
         "runs": runs,
-        "deploy_seconds": [round(value, 2) for value in deploys],
-        "bare_seconds": [round(value, 2) for value in bares],
-        "deploy_median": round(statistics.median(deploys), 2),
-        "bare_median": round(statistics.median(bares), 2),
-        "ratio": round(statistics.median(deploys) / statistics.median(bares), 2),
+        **{f"{name}_seconds": [round(run[name], 2) for run in times] for name in measured},
+        **{f"{name}_median": round(median, 2) for name, median in medians.items()},
+        "ratio": round(medians["deploy"] / medians["bare"], 2),
     }
 
 
@@ -247,6 +251,7 @@ def markdown(found: dict[str, Any]) -> str:
         f"| `ansible-playbook deploy.yml --skip-tags verify` | {times['deploy_median']} |",
         f"| `ssh host docker compose up -d`, both projects | {times['bare_median']} |",
         f"| ratio | {times['ratio']} |",
+        f"| a playbook without a task | {times['empty_median']} |",
         "",
         "| monitoring | CPU s/min | resident MiB |",
         "|---|---|---|",

@@ -3,8 +3,9 @@
 Templates the inventory's variables on the controller, checks them against the argument specs of every role
 and the rules in module_utils/preflight_*.py, and asks the host once (host_survey), which also takes the
 host's lock for this run; the playbooks give it back. Returns the survey with the `connections` that the
-settings can open at most, under `sizing: auto` what `sizing` works out for the host, and `catalogue`, the
-entries of panels and alerts, which take long to work out and are asked for again by the tasks that follow.
+settings can open at most, under `sizing: auto` what `sizing` works out for the host, and what takes long to
+work out and is asked for again by the tasks that follow: `catalogue`, the entries of panels and alerts, and
+`image_references` with `image_versions`.
 
 Arguments: `purpose`, the words that others are told who find the host locked; `survey`, the result of an
 earlier call in this run. It is returned as it is when the earlier deploy steps changed nothing that it tells
@@ -13,8 +14,13 @@ of (an engine that ran, all images present).
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Container
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +72,25 @@ from ansible.module_utils.sizing_connections import connection_budget  # noqa: E
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 COLLECTORS = {"grafana_agent", "alloy", "prometheus_agent"}
 # Worked out by roles, no options of them: a bad catalogue of panels and alerts fails in its entries.
-CATALOGUE = "metric_catalogue_entries"
 DERIVED = (
     *("container_images_refs", "container_images_versions", "container_images_wanted"),
-    CATALOGUE,
+    "metric_catalogue_entries",
 )
+# What lock_arguments and survey_arguments read.
+NEEDED_BY_SURVEY = {
+    *("container_images_source", "container_images_refs", "container_images_wanted"),
+    *("container_images_archive_directory", "preflight_package_urls", "app_domain", "proxy"),
+    *("app_stack_directory", "telemetry_directory"),
+    *("deploy_lock_path", "deploy_lock_break", "deploy_timeline_actor"),
+}
+# Needed by this action, and by the task that most playbooks reach next.
+PACKED_AHEAD = ("host_survey", "compose_project")
+# Those that the survey hands on, and under which name.
+HANDED_ON = {
+    "metric_catalogue_entries": "catalogue",
+    "container_images_refs": "image_references",
+    "container_images_versions": "image_versions",
+}
 # Ansible's own: the hosts of the inventory, whatever --limit says.
 INVENTORY = "groups"
 NEEDED_BY = "is not set but needed by"
@@ -87,38 +107,70 @@ class ActionModule(ActionBase):
         if earlier and settled(earlier):
             return {**result, **earlier, "changed": False}
 
+        packing = self._pack_ahead(variables)
+        try:
+            return {**result, **self._surveyed(variables)}
+        finally:
+            os.waitpid(packing, 0)
+
+    def _pack_ahead(self, variables: dict[str, Any]) -> int:
+        """Pack modules in a process of its own, while this one works out the settings; returns its id.
+
+        Ansible keeps what it has packed for the rest of the run, behind a lock. It takes a third of a second
+        for each. What fails here fails again, with its message, where the module is needed.
+        """
+        child = os.fork()
+        if child:
+            return child
+        try:
+            # Given, so that no other process asks the host for it.
+            variables = {**variables, "ansible_python_interpreter": "/usr/bin/python3"}
+            for module in PACKED_AHEAD:
+                self._configure_module(module_name=module, module_args={}, task_vars=variables)
+        finally:
+            os._exit(0)
+
+    def _surveyed(self, variables: dict[str, Any]) -> dict[str, Any]:
+        earlier = self._task.args.get("survey") or {}
         roles = self._roles(variables.get("ansible_play_role_names", []))
-        settings, found = self._settings(roles, variables)
+        needed, _found = self._settings(roles, variables, NEEDED_BY_SURVEY)
+        lock = (
+            {} if self._task.check_mode else lock_arguments(needed, str(self._task.args.get("purpose", "")))
+        )
+        arguments = survey_arguments(needed) | ({"lock": lock} if lock else {})
+        # The host takes as long to answer as the settings to be worked out.
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            ask = partial(
+                self._execute_module, module_name="host_survey", module_args=arguments, task_vars=variables
+            )
+            # A thread does not know Ansible's task and host by itself.
+            answer: Future[dict[str, Any]] = pool.submit(copy_context().run, ask)
+            settings, found = self._settings(roles, variables)
+        survey = answer.result()
+        if survey.get("failed"):
+            return survey
         if not earlier:
             # Later there may also be what roles registered for themselves.
             found += unknown_variables(variables, {name: role["known"] for name, role in roles.items()})
         if truth(settings.get("preflight_require_vault")):
             found += unencrypted(inventory_files(variables))
         found += hooks(settings, str(variables.get("inventory_dir") or "."), self._tasks)
-
-        lock = (
-            {} if self._task.check_mode else lock_arguments(settings, str(self._task.args.get("purpose", "")))
-        )
-        arguments = survey_arguments(settings) | ({"lock": lock} if lock else {})
-        survey = self._execute_module(module_name="host_survey", module_args=arguments, task_vars=task_vars)
-        if survey.get("failed"):
-            return {**result, **survey}
         if lock:
-            found += self._locked(lock, outcome_of(survey["lock"]), task_vars)
+            found += self._locked(lock, outcome_of(survey["lock"]), variables)
         images = list(wanted(settings).values())
         survey["images_missing"] = [image for image in images if image not in survey["images_present"]]
-        if CATALOGUE in settings:
-            # Too long for those who look with -v at what a host has.
-            survey |= {"catalogue": settings[CATALOGUE], "_ansible_verbose_override": True}
+        survey |= {handed: settings[name] for name, handed in HANDED_ON.items() if name in settings}
+        # Too long for those who look with -v at what a host has.
+        survey["_ansible_verbose_override"] = True
 
         if settings.get("sizing") == "auto":
             found += self._sized(settings, survey, variables)
         found = without_repetition([*found, *problems(settings, survey)])
         if found:
-            return {**result, "failed": True, "msg": message(found, masked_secrets(settings))}
+            return {"failed": True, "msg": message(found, masked_secrets(settings))}
         for warning in warnings(settings, survey):
             self._display.warning(str(warning))
-        return {**result, **survey, "connections": connection_budget(settings), "changed": False}
+        return {**survey, "connections": connection_budget(settings), "changed": False}
 
     def _sized(
         self, settings: dict[str, Any], survey: dict[str, Any], variables: dict[str, Any]
@@ -136,15 +188,13 @@ class ActionModule(ActionBase):
             self._display.display(f"{variables['inventory_hostname']}: {summary(host, survey['sizing'])}")
         return []
 
-    def _locked(
-        self, lock: dict[str, Any], first: Outcome, task_vars: dict[str, Any] | None
-    ) -> list[Problem]:
+    def _locked(self, lock: dict[str, Any], first: Outcome, variables: dict[str, Any]) -> list[Problem]:
         """Refuse while another run has the host; say so when its lock was taken over."""
 
         def replace(stale: Lock) -> Outcome:
             arguments = {**lock, "replaced": asdict(stale)}
             answer = self._execute_module(
-                module_name="deploy_lock", module_args=arguments, task_vars=task_vars
+                module_name="deploy_lock", module_args=arguments, task_vars=variables
             )
             if answer.get("failed"):
                 raise AnsibleActionFail(answer["msg"])
@@ -198,9 +248,9 @@ class ActionModule(ActionBase):
         return loaded
 
     def _settings(
-        self, roles: dict[str, dict[str, Any]], variables: dict[str, Any]
+        self, roles: dict[str, dict[str, Any]], variables: dict[str, Any], only: Container[str] | None = None
     ) -> tuple[dict[str, Any], list[Problem]]:
-        """Every specified variable templated, and what is wrong with each by itself."""
+        """Every specified variable templated, or `only` some, and what is wrong with each by itself."""
         available: dict[str, Any] = {}
         for role in roles.values():
             available.update(role["values"])
@@ -211,7 +261,7 @@ class ActionModule(ActionBase):
         errors: dict[str, str] = {}
         specs = {name: spec for role in roles.values() for name, spec in role["spec"].items()}
         for name in [*specs, *DERIVED, INVENTORY]:
-            if name not in available:
+            if name not in available or (only is not None and name not in only):
                 continue
             try:
                 settings[name] = plain(templar.template(available[name]))

@@ -82,6 +82,12 @@ def rabbitmq_definitions(user: str, password: str, vhost: str) -> str:
     return json.dumps(definitions, indent=2) + "\n"
 
 
+def code_file(name: str, services: Sequence[str]) -> dict[str, Any]:
+    """Python for /etc/soundcheck as a file of the app project; `services` have read it when it changes."""
+    path = f"soundcheck/{name}"
+    return {"path": path, "template": f"app/{path}", "services": list(services)}
+
+
 def proxy_ports(
     backend_port: int, address: str, http_port: int, https_port: int, *, tls: bool, http3: bool
 ) -> list[dict[str, Any]]:
@@ -107,6 +113,7 @@ class FilterModule:
             "worker_queues": worker_queues,
             "worker_command": worker_command,
             "env_file": env_file,
+            "code_file": code_file,
             "proxy_ports": proxy_ports,
             "rabbitmq_definitions": rabbitmq_definitions,
         }

@@ -74,7 +74,8 @@ def budget_check(budget: Budget, usage: Usage | None, url: str) -> Check:
         },
     )
     if billed <= budget.limit:
-        return check
+        # Right after a first deploy only some have arrived: their sum is not what the deployment costs.
+        return replace(check, waiting=any(not usage.active.get(job.name) for job in budget.jobs))
     largest = sorted(costs, key=lambda cost: cost.billed(budget.included), reverse=True)[:_OFFENDERS]
     cause = "; ".join(f"{cost.job.name} ({_words(cost)}): {cost.job.trim}" for cost in largest)
     if points / budget.included > series:

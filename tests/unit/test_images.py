@@ -42,6 +42,15 @@ def variable(name: str, **settings: Any) -> Any:
     return Templar(loader=DataLoader(), variables=templates).template(templates[name])
 
 
+def test_preflights_answer_is_taken_without_asking_again() -> None:
+    """Jinja works out every name that an expression holds: the lookup, slow, would run in each task."""
+    survey = {"image_references": {"app": "music:1"}, "image_versions": {"app": "1"}}
+    settings = {"__preflight_survey": survey, "container_images_source": "none that the lookup knows"}
+
+    assert variable("container_images_refs", **settings) == {"app": "music:1"}
+    assert variable("container_images_versions", **settings) == {"app": "1"}
+
+
 # --- registry ------------------------------------------------------------------------------------------
 
 

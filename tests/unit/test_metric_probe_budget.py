@@ -42,6 +42,15 @@ def test_t16_data_points_are_series_times_scrapes_per_minute() -> None:
     assert check.details["share"] == 0.0664
 
 
+def test_it_is_asked_again_until_every_job_has_series() -> None:
+    """A first deploy's own verification would show the sum of those that came first."""
+    first = judged(10000, node=50)
+    last = judged(10000, django=180, celery=84, cadvisor=100, node=50)
+
+    assert (first.status, first.waiting) == (OK, True)
+    assert (last.status, last.waiting) == (OK, False)
+
+
 def test_a_series_that_ended_counts_as_active_but_costs_no_data_points() -> None:
     usage = Usage(active={"django": 300, "celery": 10}, current={"django": 100})
     check = budget_check(plan(1000), usage, "")

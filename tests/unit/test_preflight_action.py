@@ -321,6 +321,26 @@ def test_each_image_source_asks_its_own_question(
     }
 
 
+def test_the_survey_is_asked_with_what_is_worked_out_before_it() -> None:
+    """The rest is worked out while the host answers: what is not in that set would be missing in silence."""
+    read: set[str] = set()
+
+    class Settings(dict[str, Any]):
+        def get(self, key: str, default: Any = None) -> Any:
+            read.add(key)
+            return super().get(key, default)
+
+    for source in ("registry", "debian", "archive"):
+        settings = Settings(
+            container_images_source=source, app_domain="music.soundcheck.dev", telemetry_directory="/opt"
+        )
+        preflight.survey_arguments(settings)
+        preflight.lock_arguments(settings, "deploy")
+
+    assert read <= preflight.NEEDED_BY_SURVEY
+    assert preflight.NEEDED_BY_SURVEY - read <= {"container_images_refs"}, "nobody reads it"
+
+
 def test_vault_files_are_looked_for_beside_the_inventory(tmp_path: Path) -> None:
     vault = tmp_path / "group_vars" / "all" / "vault.yml"
     vault.parent.mkdir(parents=True)
