@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from inside import recovered
 from results import PATH, Table
+from selection import choose
 from server import Server, eventually
 from tool import FOLDER, SINCE, Tool
 
@@ -33,11 +33,7 @@ ALWAYS = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if os.environ.get("SOUNDCHECK_DIAGNOSE") == "all":
-        return
-    later = [item for item in items if not any(word in item.name for word in ALWAYS)]
-    config.hook.pytest_deselected(items=later)
-    items[:] = [item for item in items if item not in later]
+    choose(config, items, ALWAYS, "SOUNDCHECK_DIAGNOSE")
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
+from selection import choose
 from table import PATH, Table
 
 pytest_plugins = ["server_fixtures"]
-
 
 # What `make test` has the time for. `make faults` asks all.
 ALWAYS = (
@@ -22,11 +21,7 @@ ALWAYS = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if os.environ.get("SOUNDCHECK_FAULTS") == "all":
-        return
-    later = [item for item in items if not item.name.endswith(ALWAYS)]
-    config.hook.pytest_deselected(items=later)
-    items[:] = [item for item in items if item not in later]
+    choose(config, items, ALWAYS, "SOUNDCHECK_FAULTS")
 
 
 @pytest.fixture(scope="session")
