@@ -11,13 +11,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # Runs in a process of its own: in this one other tests have loaded plugins already.
 SCRIPT = """
-import gc, sys
+import gc, os, sys
 from ansible.plugins.loader import callback_loader, {loader}, init_plugin_loader
 init_plugin_loader([])
 preload = callback_loader.get("preload")
 assert preload is not None, "ansible.cfg does not name its folder"
 preload.v2_playbook_on_start(None)
 assert gc.get_freeze_count() > len(gc.get_objects()), "the collector of a task walks through all"
+child = os.fork()
+if not child:
+    os._exit(gc.isenabled())
+assert os.waitpid(child, 0)[1] == 0, "the collector of a task runs"
+assert gc.isenabled(), "the parent stays"
 loaded = set(sys.modules)
 assert {loader}.get({name!r}) is not None
 print(sorted(set(sys.modules) - loaded))
