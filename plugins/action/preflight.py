@@ -109,7 +109,7 @@ class ActionModule(ActionBase):
 
         packing = self._pack_ahead(variables)
         try:
-            return {**result, **self._surveyed(variables)}
+            return {**result, **self._surveyed(variables, first=not earlier)}
         finally:
             os.waitpid(packing, 0)
 
@@ -130,8 +130,8 @@ class ActionModule(ActionBase):
         finally:
             os._exit(0)
 
-    def _surveyed(self, variables: dict[str, Any]) -> dict[str, Any]:
-        earlier = self._task.args.get("survey") or {}
+    def _surveyed(self, variables: dict[str, Any], *, first: bool) -> dict[str, Any]:
+        """Ask the host and judge the settings; `first` in this run."""
         roles = self._roles(variables.get("ansible_play_role_names", []))
         needed, _found = self._settings(roles, variables, NEEDED_BY_SURVEY)
         lock = (
@@ -149,7 +149,7 @@ class ActionModule(ActionBase):
         survey = answer.result()
         if survey.get("failed"):
             return survey
-        if not earlier:
+        if first:
             # Later there may also be what roles registered for themselves.
             found += unknown_variables(variables, {name: role["known"] for name, role in roles.items()})
         if truth(settings.get("preflight_require_vault")):
@@ -160,8 +160,9 @@ class ActionModule(ActionBase):
         images = list(wanted(settings).values())
         survey["images_missing"] = [image for image in images if image not in survey["images_present"]]
         survey |= {handed: settings[name] for name, handed in HANDED_ON.items() if name in settings}
-        # Too long for those who look with -v at what a host has.
-        survey["_ansible_verbose_override"] = True
+        if "catalogue" in survey:
+            # Too long for those who look with -v at what a host has.
+            survey["_ansible_verbose_override"] = True
 
         if settings.get("sizing") == "auto":
             found += self._sized(settings, survey, variables)

@@ -82,10 +82,12 @@ def rabbitmq_definitions(user: str, password: str, vhost: str) -> str:
     return json.dumps(definitions, indent=2) + "\n"
 
 
-def code_file(name: str, services: Sequence[str]) -> dict[str, Any]:
-    """Python for /etc/soundcheck as a file of the app project; `services` have read it when it changes."""
-    path = f"soundcheck/{name}"
-    return {"path": path, "template": f"app/{path}", "services": list(services)}
+def code_files(names: Sequence[str], services: Sequence[str]) -> list[dict[str, Any]]:
+    """Python for /etc/soundcheck as files of the app project, and the services that run it."""
+    return [
+        {"path": f"soundcheck/{name}", "template": f"app/soundcheck/{name}", "services": list(services)}
+        for name in names
+    ]
 
 
 def proxy_ports(
@@ -113,7 +115,7 @@ class FilterModule:
             "worker_queues": worker_queues,
             "worker_command": worker_command,
             "env_file": env_file,
-            "code_file": code_file,
+            "code_files": code_files,
             "proxy_ports": proxy_ports,
             "rabbitmq_definitions": rabbitmq_definitions,
         }

@@ -66,3 +66,10 @@ def test_broker_has_one_user_without_guest_and_without_its_password_in_plain() -
     stored = base64.b64decode(definitions["users"][0]["password_hash"])
     assert stored[4:] == hashlib.sha256(stored[:4] + b"a-long-password").digest()
     assert text == app_stack.rabbitmq_definitions("app", "a-long-password", "music"), "a stable hash"
+
+
+def test_code_is_mounted_from_where_its_template_stands_and_read_by_its_services() -> None:
+    assert app_stack.code_files(["a.py", "b.py"], ("backend", "celery")) == [
+        {"path": "soundcheck/a.py", "template": "app/soundcheck/a.py", "services": ["backend", "celery"]},
+        {"path": "soundcheck/b.py", "template": "app/soundcheck/b.py", "services": ["backend", "celery"]},
+    ]

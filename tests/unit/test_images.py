@@ -42,13 +42,25 @@ def variable(name: str, **settings: Any) -> Any:
     return Templar(loader=DataLoader(), variables=templates).template(templates[name])
 
 
-def test_preflights_answer_is_taken_without_asking_again() -> None:
+def test_preflights_answer_is_taken_without_asking_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jinja works out every name that an expression holds: the lookup, slow, would run in each task."""
-    survey = {"image_references": {"app": "music:1"}, "image_versions": {"app": "1"}}
-    settings = {"__preflight_survey": survey, "container_images_source": "none that the lookup knows"}
+    asked: list[str] = []
+    lookup = lookup_loader.get("container_images", class_only=True)
+    answer = lookup.run
 
-    assert variable("container_images_refs", **settings) == {"app": "music:1"}
-    assert variable("container_images_versions", **settings) == {"app": "1"}
+    def counted(self: Any, *args: Any, **options: Any) -> Any:
+        asked.append(options["source"])
+        return answer(self, *args, **options)
+
+    monkeypatch.setattr(lookup, "run", counted)
+    survey = {"image_references": {"app": "music:1"}, "image_versions": {"app": "1"}}
+
+    assert variable("container_images_refs", __preflight_survey=survey) == {"app": "music:1"}
+    assert variable("container_images_versions", __preflight_survey=survey) == {"app": "1"}
+    assert variable("container_images_available", __preflight_survey=survey) == ["app"]
+    assert not asked
+    assert variable("container_images_refs")
+    assert asked
 
 
 # --- registry ------------------------------------------------------------------------------------------

@@ -148,10 +148,12 @@ class Server:
         )
         return answer
 
-    def query(self, expression: str) -> list[Sample]:
-        """Ask the backend; its own client knows the reader's password from a file."""
-        config = "--http.config.file=/etc/prometheus/healthcheck.yml"
-        command = f"promtool query instant -o json {config} http://127.0.0.1:9090 {shlex.quote(expression)}"
+    def query(self, expression: str, at: float | None = None) -> list[Sample]:
+        """Ask the backend, `at` a Unix time or now; its own client reads the password from a file."""
+        options = "-o json --http.config.file=/etc/prometheus/healthcheck.yml"
+        if at is not None:
+            options += f" --time={at:.3f}"
+        command = f"promtool query instant {options} http://127.0.0.1:9090 {shlex.quote(expression)}"
         answer = json.loads(self.compose("telemetry", f"exec -T metrics-backend {command}"))
         return [
             Sample(entry["metric"].pop("__name__", ""), entry["metric"], float(entry["value"][1]))
