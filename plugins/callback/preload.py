@@ -2,8 +2,9 @@
 
 A process that meets its first filter loads all filters of Ansible and of the project, Grafana's types among
 them: 0.15 s. What the parent has loaded its children have. Their garbage collector would walk through all
-that the parent holds, and so copy that memory, and again and again through what they work out: a tenth of a
-deploy. They end before that could free much. The parent keeps its own, less what has been read so far.
+that the parent holds, and so copy that memory, and again and again through what they work out; they end
+before that could free much. Without it a deploy that changes nothing takes 2 to 4 % less CPU. The parent
+keeps its own, less what has been read so far.
 """
 
 from __future__ import annotations
