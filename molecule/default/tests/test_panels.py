@@ -62,14 +62,16 @@ def expressions() -> dict[str, Asked]:
     return asked
 
 
-def shown(server: Server, panel: Asked) -> list[Sample]:
-    """The panel as it is right after its source's last scrape.
+def shown(server: Server, asked: dict[str, Asked]) -> dict[str, list[Sample]]:
+    """Each panel as it was right after its source's last scrape.
 
     Prometheus stretches a rate to the edges of its window, which lie up to a scrape beyond its outermost
     samples: right after a scrape one of them, at a moment in between both.
     """
-    [scraped] = server.query(f'max(timestamp(up{{job="{panel.source}"}}))')
-    return server.query(panel.expression, at=scraped.value + 0.5)
+    scraped = {sample.labels["job"]: sample.value for sample in server.query("max by (job) (timestamp(up))")}
+    return {
+        name: server.query(panel.expression, at=scraped[panel.source] + 0.5) for name, panel in asked.items()
+    }
 
 
 def received_bytes(server: Server, service: str) -> float:
@@ -132,7 +134,7 @@ def seen(server: Server) -> Iterator[Seen]:
         )
         time.sleep(max(2.5 * SCRAPE, quiet_since + WINDOW + 2 * SCRAPE - time.monotonic()))
 
-        found.shown |= {name: shown(server, panel) for name, panel in asked.items() if name != "G2.C3"}
+        found.shown |= shown(server, {name: panel for name, panel in asked.items() if name != "G2.C3"})
         found.counted = {
             "backend received": received_bytes(server, "backend") - from_here["backend"],
             "backend memory": working_set(server, "backend"),
