@@ -105,39 +105,34 @@ DEAD_PANELS = {
 }
 
 
-@pytest.fixture(scope="module")
-def failed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """By name, when panels are dead and the plan is small: one verification for both, for it takes long."""
-    directory = tmp_path_factory.mktemp("spoilt")
+def test_dead_panels_are_named_each_with_what_it_misses(tmp_path: Path) -> None:
     panel = {"kind": "panel", "source": "celery", "empty_reason": ""}
     panels = [
         {**panel, "id": f"TEST.{number}", "title": title, "expr": expression}
         for number, (title, (expression, _got)) in enumerate(DEAD_PANELS.items())
     ]
     verification = playbook(
-        *("playbooks/verify.yml", PATIENCE, "-e", f"metric_verification_directory={directory}"),
+        *("playbooks/verify.yml", PATIENCE, "-e", f"metric_verification_directory={tmp_path}"),
         *("-e", json.dumps({"metric_catalogue_questions": panels})),
+    )
+
+    failed = {check["check"]: check["got"] for check in checks(tmp_path) if check["status"] == "failed"}
+    assert verification.status != 0
+    assert set(failed) == {f"panel {panel['id']}" for panel in panels}, verification.output
+    for panel, (title, (_expression, got)) in zip(panels, DEAD_PANELS.items(), strict=True):
+        assert failed[f"panel {panel['id']}"].startswith(f"{title}: ")
+        assert got in failed[f"panel {panel['id']}"]
+
+
+def test_t16_each_job_is_counted_and_a_small_plan_is_exceeded(tmp_path: Path) -> None:
+    verification = playbook(
+        *("playbooks/verify.yml", "-e", f"metric_verification_directory={tmp_path}"),
         "-egrafana_cloud_active_series_limit=100",
     )
 
     assert verification.status != 0
-    found = {check["check"]: check for check in checks(directory) if check["status"] == "failed"}
-    panel_checks = {f"panel {panel['id']}" for panel in panels}
-    assert set(found) == {*panel_checks, "series"}, verification.output
-    return found
-
-
-def test_dead_panels_are_named_each_with_what_it_misses(failed: dict[str, dict[str, Any]]) -> None:
-    for number, (title, (_expression, got)) in enumerate(DEAD_PANELS.items()):
-        said = failed[f"panel TEST.{number}"]["got"]
-
-        assert said.startswith(f"{title}: ")
-        assert got in said
-
-
-def test_t16_each_job_is_counted_and_a_small_plan_is_exceeded(failed: dict[str, dict[str, Any]]) -> None:
-    budget = failed["series"]
-
+    assert set(failing(tmp_path)) == {"budget"}, verification.output
+    [budget] = [check for check in checks(tmp_path) if check["source"] == "budget"]
     jobs = {job["job"] for job in budget["details"]["jobs"]}
     assert {"django", "celery", "rabbitmq", "cadvisor", "node", "postgres", "collector"} <= jobs
     assert "scrape_interval" in budget["likely_cause"]
